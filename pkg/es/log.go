@@ -110,6 +110,10 @@ type Record struct {
 	HasPersonal bool
 	// Erases deletes all personal payloads of the stream's earlier versions when it is appended.
 	Erases bool
+
+	// Event is the decoded event where the record comes straight from the engine, else nil.
+	// Logs do not keep it.
+	Event any
 }
 
 // ID is the same at every publication of the event.
