@@ -1,0 +1,29 @@
+// Package projection keeps the read side up to date: it consumes topics in batches and
+// folds them into the tables of a view, which the query services read.
+//
+//	topic partitions ──Deliver──> one bounded queue ──Step──> one transaction:
+//	                                                          checkpoints, rows, broken keys
+//
+// A View says what records mean; Documents (a JSON document per stream) and Rows (plain or
+// ranked upserts) collect what a batch changes, so that a batch costs a few statements
+// however many records it has. A Projection drives the view. It is a kafka.BatchHandler:
+// the consumer hands it the records of its partitions, which wait in one queue, and Run takes
+// whatever waits from all partitions and commits it together. The batch is what came in
+// while the last one was being written, so there is no timer and no batch size to tune.
+//
+// # What holds
+//
+// A view equals the fold of its topics at its checkpoints. Rows and checkpoints are written
+// in one transaction. A checkpoint (next offset, log epoch, log position) moves by
+// compare-and-set, and every assignment of a partition raises its fence, so that an earlier
+// owner that has not noticed yet can write nothing. Records below the checkpoint, and events
+// at or below its log position, are repeats and are skipped.
+//
+// # What cannot be folded
+//
+// A record that its view fails on breaks its key in its topic: the key is marked as broken in
+// the transaction of the checkpoint, its later records are skipped, and everything else goes
+// on. Answers, metrics and logs say so (Projection.Broken, Observer). Projection.Repair
+// folds the key anew from the topic. An error of the database is no such record's fault: the
+// step is tried again, with backoff, while the partitions wait.
+package projection

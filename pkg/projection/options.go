@@ -1,0 +1,114 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/orderlane/orderlane/pkg/kafka"
+)
+
+// Defaults of Options.
+const (
+	DefaultQueue     = 8192
+	DefaultStep      = 2000
+	DefaultMaxBroken = 10_000
+)
+
+// Options are what a projection is made of.
+type Options struct {
+	View  View             // required
+	Store Store            // required
+	Clock func() time.Time // required; for ages and the times of broken keys
+	Log   *slog.Logger     // default: discards
+	Watch Observer         // default: none
+
+	// Replay reads topics again, for Repair; without it Repair fails. It is what
+	// kafka.Admin.ReadRange does: records of offsets from..to-1, in order.
+	Replay func(ctx context.Context, p kafka.Partition, from, to int64, fn func(kafka.Record) error) error
+
+	// DeadLetter is told of each record that broke its key, after that was committed, so
+	// at most once. Its error is logged: the store holds the truth. Nil: nobody is told.
+	DeadLetter func(ctx context.Context, d DeadLetter) error
+
+	Queue     int // records that wait at the most; default DefaultQueue
+	Step      int // records of one transaction at the most; default DefaultStep
+	MaxBroken int // broken keys of the partitions owned; beyond it the view itself is at fault and the partitions wait; default DefaultMaxBroken
+
+	// Linger is how long Run waits for more records when the last step was a small one: it
+	// trades that much latency for fewer, larger transactions. Default 0: it never waits.
+	Linger time.Duration
+}
+
+func (o *Options) defaults() error {
+	if o.View == nil || o.Store == nil || o.Clock == nil {
+		return fmt.Errorf("projection: options lack the view, the store or the clock")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Watch == nil {
+		o.Watch = nobody{}
+	}
+	if o.Queue <= 0 {
+		o.Queue = DefaultQueue
+	}
+	if o.Step <= 0 {
+		o.Step = DefaultStep
+	}
+	if o.MaxBroken <= 0 {
+		o.MaxBroken = DefaultMaxBroken
+	}
+	return nil
+}
+
+// Observer sees what a projection does; its methods are quick and are called by the loop.
+type Observer interface {
+	// Stepped is called after each step that found records.
+	Stepped(s Stepped)
+	// Failed is called when a step failed and will be tried again.
+	Failed(err error)
+	// BrokenKeys is called with the number of broken keys of the partitions owned, when it
+	// may have changed.
+	BrokenKeys(n int)
+}
+
+type nobody struct{}
+
+func (nobody) Stepped(Stepped) {}
+func (nobody) Failed(error)    {}
+func (nobody) BrokenKeys(int)  {}
+
+// Stepped is what one step did.
+type Stepped struct {
+	Records  int           // taken from the queue
+	Folded   int           // passed to the view and written
+	Repeats  int           // skipped, at or below the checkpoint
+	Skipped  int           // skipped, since their key is broken
+	Broken   int           // records that broke their key
+	Lost     int           // dropped, since their partition has another owner now
+	Commits  int           // transactions; more than one only while a bad record is looked for
+	Waiting  int           // records left in the queue
+	Duration time.Duration // of the whole step
+	Age      time.Duration // from the oldest record's time to the commit: how far the view lags behind
+}
+
+// BrokenKey is a key that a view cannot fold on, and the record that broke it.
+type BrokenKey struct {
+	Topic     string
+	Key       string
+	Partition int32
+	Offset    int64
+	Type      string // of the record
+	Reason    string // at most maxReason bytes
+	Time      time.Time
+}
+
+// DeadLetter is a copy of a record that broke its key. It carries ids only, since values may
+// hold personal data.
+type DeadLetter struct {
+	View string
+	ID   string // ce_id of the record
+	BrokenKey
+}
