@@ -164,8 +164,15 @@ func (p *Postgres) Running() bool { return p.running() }
 // LogTail is the last lines of the server's log.
 func (p *Postgres) LogTail(lines int) string { return p.logTail(lines) }
 
-// Close kills the server and deletes its data. The server can't be used again.
-func (p *Postgres) Close() error { return errors.Join(p.Kill(), p.run.remove()) }
+// Close ends the server and deletes its data. The server can't be used again.
+// The signal is SIGQUIT, PostgreSQL's "immediate" stop: as fast as a kill, but
+// it gives its System V shared memory back, of which a machine has few.
+func (p *Postgres) Close() error {
+	if p.Running() {
+		_ = p.Resume() // a frozen one would not hear
+	}
+	return errors.Join(p.stop(syscall.SIGQUIT, postgresStop), p.run.remove())
+}
 
 // CreateDatabase makes a database on the server at url, whose user must be
 // allowed to, and returns its address. The name is to be unused and plain.

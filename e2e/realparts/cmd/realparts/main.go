@@ -7,8 +7,9 @@
 //
 // It sets ORDERLANE_TEST_KAFKA and ORDERLANE_TEST_POSTGRES for the command,
 // unless they are set already, stops the servers at its end, and exits with its
-// exit code. What is not installed is said aloud, and its tests are skipped;
-// with ORDERLANE_TEST_REAL=required that is an error instead.
+// exit code. What is not installed is said aloud, before and after, since go test
+// keeps quiet about skipped tests; with ORDERLANE_TEST_REAL=required it is an
+// error instead.
 package main
 
 import (
@@ -81,6 +82,14 @@ type nothing struct{}
 
 func (nothing) Close() error { return nil }
 
+// missing is a server that could not be had; closing it says so once more.
+type missing string
+
+func (m missing) Close() error {
+	fmt.Fprintln(os.Stderr, m)
+	return nil
+}
+
 // provide sets the environment variable to the address of a server.
 func provide(env, what string, start func() (io.Closer, string, error)) (io.Closer, error) {
 	if address := os.Getenv(env); address != "" {
@@ -93,8 +102,9 @@ func provide(env, what string, start func() (io.Closer, string, error)) (io.Clos
 		fmt.Fprintf(os.Stderr, "realparts: %s at %s\n", what, address)
 		return closer, os.Setenv(env, address)
 	case server.IsMissing(err) && os.Getenv(realparts.EnvReal) != "required":
-		fmt.Fprintf(os.Stderr, "realparts: NOT TESTED on a real %s: %v\n", what, err)
-		return nothing{}, os.Setenv(env, err.Error())
+		loud := missing(fmt.Sprintf("realparts: NOT TESTED on a real %s: %v", what, err))
+		fmt.Fprintln(os.Stderr, loud)
+		return loud, os.Setenv(env, err.Error())
 	case server.IsMissing(err):
 		return nil, fmt.Errorf("%s=required, and there is no %s: %w", realparts.EnvReal, what, err)
 	default:
