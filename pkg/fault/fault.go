@@ -56,7 +56,9 @@ func newFault(k Kind, code, format string, args []any) *Fault {
 }
 
 // Invalid refuses input that can never be right.
-func Invalid(code, format string, args ...any) *Fault { return newFault(KindInvalid, code, format, args) }
+func Invalid(code, format string, args ...any) *Fault {
+	return newFault(KindInvalid, code, format, args)
+}
 
 // Conflict refuses what the present state does not allow.
 func Conflict(code, format string, args ...any) *Fault {
@@ -85,7 +87,9 @@ func Unauthenticated(code, format string, args ...any) *Fault {
 }
 
 // TooMany refuses a caller who asks more often than allowed.
-func TooMany(code, format string, args ...any) *Fault { return newFault(KindTooMany, code, format, args) }
+func TooMany(code, format string, args ...any) *Fault {
+	return newFault(KindTooMany, code, format, args)
+}
 
 // Unavailable says that a part is missing for now; the same request may succeed later.
 func Unavailable(code, format string, args ...any) *Fault {

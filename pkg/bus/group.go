@@ -1,0 +1,139 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/ThreeDotsLabs/watermill/components/cqrs"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+
+	"github.com/orderlane/orderlane/pkg/es"
+	"github.com/orderlane/orderlane/pkg/kafka"
+)
+
+// CommandGroup handles all command types of one topic with one consumer group: Watermill's
+// own command processor would make a group of each type, and each would read everything.
+type CommandGroup struct {
+	topic    string
+	handlers map[string]cqrs.CommandHandler // by ce_type
+	engine   *es.Engine
+}
+
+// NewCommandGroup returns the group of a service whose handlers end in an engine. Each
+// handler's command type must be Typed.
+func NewCommandGroup(service string, engine *es.Engine, handlers ...cqrs.CommandHandler) *CommandGroup {
+	g := &CommandGroup{topic: CommandsTopic(service), engine: engine, handlers: make(map[string]cqrs.CommandHandler)}
+	for _, h := range handlers {
+		name := marshaler{}.Name(h.NewCommand())
+		if name == "" || g.handlers[name] != nil {
+			panic(fmt.Sprintf("bus: handler %s has the command type %q, which is empty or taken", h.HandlerName(), name))
+		}
+		g.handlers[name] = h
+	}
+	return g
+}
+
+// Attach adds the group to a router, as the consumer of its topic.
+func (g *CommandGroup) Attach(router *message.Router, subscriber message.Subscriber) {
+	router.AddConsumerHandler(g.topic, g.topic, subscriber, g.Handle)
+}
+
+// Handle handles one message: it returns when the command's outcome is published. Only an
+// engine that stops is an error; what can't be handled is parked, and the next commands go on.
+func (g *CommandGroup) Handle(m *message.Message) error {
+	ctx := m.Context()
+	e, err := envelopeOfMessage(m)
+	if err == nil {
+		err = g.dispatch(withEnvelope(ctx, &received{Envelope: e, message: m}), m)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, es.ErrStopped), ctx.Err() != nil:
+		return err
+	}
+	r := received{Envelope: e, message: m}
+	c := r.command(e.Subject)
+	c.Parked.Reason = err.Error()
+	if _, err := g.engine.Submit(ctx, c); err != nil {
+		return fmt.Errorf("bus: park %s: %w", m.UUID, err)
+	}
+	return nil
+}
+
+// dispatch calls the handler of the message's type, and turns a panic into an error.
+func (g *CommandGroup) dispatch(ctx context.Context, m *message.Message) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	name := marshaler{}.NameFromMessage(m)
+	h := g.handlers[name]
+	if h == nil {
+		return fmt.Errorf("no handler for the command type %q", name)
+	}
+	command := h.NewCommand()
+	if err := (marshaler{}).Unmarshal(m, command); err != nil {
+		return fmt.Errorf("decode %s: %w", name, err)
+	}
+	return h.Handle(ctx, command)
+}
+
+// received is a command message on its way through a handler.
+type received struct {
+	Envelope
+	message *message.Message
+}
+
+type envelopeKey struct{}
+
+func withEnvelope(ctx context.Context, r *received) context.Context {
+	return context.WithValue(ctx, envelopeKey{}, r)
+}
+
+// EnvelopeFrom returns the envelope of the command that is being handled; the zero
+// Envelope outside of a handler.
+func EnvelopeFrom(ctx context.Context) Envelope {
+	if r, ok := ctx.Value(envelopeKey{}).(*received); ok {
+		return r.Envelope
+	}
+	return Envelope{}
+}
+
+// Submit hands a domain command to the engine, with what the message in ctx says of it,
+// and waits until its outcome is published. A refusal is an outcome, no error.
+func Submit[S, E, C any](ctx context.Context, engine *es.Engine, of *es.Aggregate[S, E, C], id string, body C, creates bool) error {
+	r, ok := ctx.Value(envelopeKey{}).(*received)
+	if !ok {
+		return errors.New("bus: submit outside of a command handler")
+	}
+	c := r.command(of.Stream(id))
+	c.Of, c.Body, c.Creates = of, body, creates
+	_, err := engine.Submit(ctx, c)
+	return err
+}
+
+// command is the engine's command for this message. A message without a usable id gets one
+// from its place in the topic, so that it can be parked and found again.
+func (r *received) command(stream string) *es.Command {
+	id, err := uuid.Parse(r.message.UUID)
+	d, _ := kafka.DeliveryFrom(r.message.Context())
+	if err != nil {
+		id = DeriveID("message", d.Topic, fmt.Sprint(d.Partition), fmt.Sprint(d.Offset))
+	}
+	headers := r.message.Metadata // the message's own; nobody else writes to it
+	headers[HeaderID] = id.String()
+	return &es.Command{
+		Type: r.message.Metadata[HeaderType], Stream: stream, IfVersion: r.IfVersion,
+		Meta: es.Metadata{
+			Command: id, Correlation: r.Correlation, Causation: r.Causation,
+			Caller: r.Caller.ID, Traceparent: r.Traceparent, Digest: r.Digest,
+		},
+		Parked: es.Parked{Topic: d.Topic, Key: string(d.Key), Headers: headers, Payload: r.message.Payload},
+		Reply:  r.ReplyTo,
+	}
+}

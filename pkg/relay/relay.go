@@ -1,0 +1,306 @@
+// Package relay publishes what a log holds: each stored event becomes one public event,
+// in order, and nothing is published that is not committed. The log is the outbox.
+//
+// In the flow it stands between the event log and the event topics. One relay at a time
+// leads a log, by an expiring lease. Its cursor is a lower bound: after a crash events may
+// be published again, with the same ids.
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderlane/orderlane/pkg/es"
+	"github.com/orderlane/orderlane/pkg/failpoint"
+	"github.com/orderlane/orderlane/pkg/kafka"
+)
+
+// Bounds of a relay.
+const (
+	maxBatch  = 1000 // events of one publish: one transaction, on Kafka
+	leaseTTL  = 6 * time.Second
+	renewFrom = leaseTTL / 3
+	retryFrom = 20 * time.Millisecond
+	retryUpTo = time.Second
+)
+
+// Reader reads a log in order: the log itself, or the feed of the engine that appends to it.
+type Reader interface {
+	Read(ctx context.Context, after int64, limit int) ([]es.Record, error)
+}
+
+// Observer sees what a relay does, for metrics.
+type Observer interface {
+	Published(events int, lag int64, took time.Duration)
+	Failed(err error)
+	Leading(bool)
+}
+
+// Options of a relay.
+type Options struct {
+	Name   string // of its lease and cursor
+	Holder string // names this process in the lease
+	Log    es.Log
+	From   Reader // what it reads; Log if nil
+	Clock  func() time.Time
+	// Translate returns the messages that publish one event. It must return the same ones
+	// whenever it is asked; an error stops the relay at this event, since it never skips.
+	Translate func(ctx context.Context, epoch string, r *es.Record) ([]kafka.Record, error)
+	// Producer makes the producer of a leader: it is made anew with each leadership, so that
+	// it can fence the one of the leader before. A Publish that fails has published nothing,
+	// or nothing out of order.
+	Producer func(context.Context) (kafka.Producer, error)
+	// Resume returns, per topic and partition, the log position of the last event that is on
+	// the topic already, so that little is repeated; optional.
+	Resume   func(context.Context) (Resumed, error)
+	Observer Observer
+}
+
+// Resumed says what is on the topics already.
+type Resumed interface {
+	// Has reports whether the record of an event is published: its partition holds this
+	// event or a later one of the same log epoch.
+	Has(r *kafka.Record, epoch string, position int64) bool
+}
+
+// Relay is the relay of one log. Step is driven by one loop: Run, or a test.
+type Relay struct {
+	opts     Options
+	producer kafka.Producer
+	resumed  Resumed
+	until    time.Time // the lease is ours until then
+	head     es.Head
+	cursor   int64 // published and acknowledged up to here
+	saved    int64 // of cursor, in the log
+
+	published atomic.Int64 // the cursor, for Cursors
+	offered   int64        // owned by the caller of Cursors
+}
+
+// New returns a relay. It does nothing until it is driven.
+func New(opts Options) *Relay {
+	if opts.From == nil {
+		opts.From = opts.Log
+	}
+	if opts.Observer == nil {
+		opts.Observer = blind{}
+	}
+	return &Relay{opts: opts}
+}
+
+// Step publishes the next batch of events and returns how many; 0 if another relay leads,
+// or if there are none. After an error the relay has given up its lead; step again.
+func (r *Relay) Step(ctx context.Context) (int, error) {
+	if ok, err := r.lead(ctx); err != nil || !ok {
+		return 0, err
+	}
+	n, err := r.publish(ctx)
+	if err != nil {
+		r.resign(ctx)
+	}
+	return n, err
+}
+
+func (r *Relay) publish(ctx context.Context) (int, error) {
+	started := r.opts.Clock()
+	events, err := r.opts.From.Read(ctx, r.cursor, maxBatch)
+	if err != nil {
+		return 0, fmt.Errorf("relay %s: read the log after %d: %w", r.opts.Name, r.cursor, err)
+	}
+	if len(events) == 0 {
+		return 0, nil
+	}
+	records := make([]kafka.Record, 0, 2*len(events))
+	for i := range events {
+		if want := r.cursor + 1 + int64(i); events[i].Position != want {
+			return 0, fmt.Errorf("relay %s: the log has a gap at position %d", r.opts.Name, want)
+		}
+		made, err := r.opts.Translate(ctx, r.head.Epoch, &events[i])
+		if err != nil {
+			return 0, fmt.Errorf("relay %s: translate %s: %w", r.opts.Name, events[i].ID(), err)
+		}
+		for j := range made {
+			if r.resumed == nil || !r.resumed.Has(&made[j], r.head.Epoch, events[i].Position) {
+				records = append(records, made[j])
+			}
+		}
+	}
+	failpoint.Hit("relay.before_publish")
+	if len(records) > 0 {
+		if err := r.producer.Publish(ctx, records); err != nil {
+			return 0, fmt.Errorf("relay %s: publish %d messages: %w", r.opts.Name, len(records), err)
+		}
+	}
+	failpoint.Hit("relay.after_publish")
+	last := events[len(events)-1].Position
+	r.cursor = last
+	r.published.Store(last)
+	lag, err := r.lag(ctx, len(events))
+	if err != nil {
+		return 0, err
+	}
+	r.opts.Observer.Published(len(events), lag, r.opts.Clock().Sub(started))
+	return len(events), nil
+}
+
+// lag is how many events wait behind the last published one. Where a batch was not full
+// there were none.
+func (r *Relay) lag(ctx context.Context, batch int) (int64, error) {
+	if batch < maxBatch {
+		return 0, nil
+	}
+	head, err := r.opts.Log.Head(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("relay %s: read the log's head: %w", r.opts.Name, err)
+	}
+	return head.Position - r.cursor, nil
+}
+
+// Cursors returns the cursor if it has moved since it was asked for last, so that it rides
+// in an append of the engine for nothing. It is for one other goroutine, the engine's.
+func (r *Relay) Cursors() []es.Cursor {
+	p := r.published.Load()
+	if p == r.offered {
+		return nil
+	}
+	r.offered = p
+	return []es.Cursor{{Name: r.opts.Name, Position: p}}
+}
+
+// lead takes or prolongs the lease, and prepares to publish when it has become ours.
+func (r *Relay) lead(ctx context.Context) (bool, error) {
+	now := r.opts.Clock()
+	if r.producer != nil && now.Before(r.until.Add(-leaseTTL+renewFrom)) {
+		return true, nil
+	}
+	ok, err := r.opts.Log.Lease(ctx, r.opts.Name, r.opts.Holder, leaseTTL)
+	if err != nil {
+		return false, fmt.Errorf("relay %s: take the lease: %w", r.opts.Name, err)
+	}
+	if !ok {
+		r.stop()
+		return false, nil
+	}
+	r.until = now.Add(leaseTTL)
+	if r.producer != nil {
+		return true, nil
+	}
+	return true, r.start(ctx)
+}
+
+// start fences the producer of the leader before, and only then reads how far that came.
+func (r *Relay) start(ctx context.Context) error {
+	producer, err := r.opts.Producer(ctx)
+	if err != nil {
+		return fmt.Errorf("relay %s: make the producer: %w", r.opts.Name, err)
+	}
+	r.producer = producer
+	if r.head, err = r.opts.Log.Head(ctx); err != nil {
+		r.stop()
+		return fmt.Errorf("relay %s: read the log's head: %w", r.opts.Name, err)
+	}
+	if r.cursor, err = r.opts.Log.Cursor(ctx, r.opts.Name); err != nil {
+		r.stop()
+		return fmt.Errorf("relay %s: read the cursor: %w", r.opts.Name, err)
+	}
+	r.saved = r.cursor
+	if r.opts.Resume != nil && r.cursor < r.head.Position {
+		if r.resumed, err = r.opts.Resume(ctx); err != nil {
+			r.stop()
+			return fmt.Errorf("relay %s: read what is published: %w", r.opts.Name, err)
+		}
+	}
+	r.opts.Observer.Leading(true)
+	return nil
+}
+
+// Flush saves the cursor, if it has moved.
+func (r *Relay) Flush(ctx context.Context) error {
+	if r.cursor == r.saved {
+		return nil
+	}
+	if err := r.opts.Log.SaveCursor(ctx, es.Cursor{Name: r.opts.Name, Position: r.cursor}); err != nil {
+		return fmt.Errorf("relay %s: save the cursor: %w", r.opts.Name, err)
+	}
+	r.saved = r.cursor
+	return nil
+}
+
+func (r *Relay) stop() {
+	if r.producer != nil {
+		_ = r.producer.Close() // nothing of ours is in flight
+		r.opts.Observer.Leading(false)
+	}
+	r.producer, r.resumed, r.until = nil, nil, time.Time{}
+}
+
+// resign gives up the lead, so that the next step, here or elsewhere, starts from what is
+// known for certain.
+func (r *Relay) resign(ctx context.Context) {
+	r.stop()
+	_ = r.opts.Log.Release(ctx, r.opts.Name, r.opts.Holder) // it expires anyway
+}
+
+// Run drives the relay until ctx ends, then saves the cursor and releases the lease.
+func (r *Relay) Run(ctx context.Context) error {
+	pause := retryFrom
+	for ctx.Err() == nil {
+		n, err := r.Step(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			r.opts.Observer.Failed(err)
+			wait(ctx, pause)
+			pause = min(2*pause, retryUpTo)
+			continue
+		case n == 0 && r.producer == nil:
+			wait(ctx, renewFrom) // another relay leads
+		case n == 0:
+			if err := r.idle(ctx); err != nil && ctx.Err() == nil {
+				r.opts.Observer.Failed(err)
+				wait(ctx, pause)
+			}
+		}
+		pause = retryFrom
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryUpTo)
+	defer cancel()
+	err := r.Flush(last)
+	r.resign(last)
+	if errors.Is(err, es.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// idle waits for the next event. When none comes for a while it saves the cursor, which
+// otherwise rides in the engine's appends, and returns to prolong the lease.
+func (r *Relay) idle(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, renewFrom)
+	defer cancel()
+	err := r.opts.Log.Wait(short, r.cursor)
+	if err == nil || ctx.Err() != nil {
+		return nil
+	}
+	if short.Err() != nil {
+		return r.Flush(ctx)
+	}
+	return fmt.Errorf("relay %s: wait for events: %w", r.opts.Name, err)
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+type blind struct{}
+
+func (blind) Published(int, int64, time.Duration) {}
+func (blind) Failed(error)                        {}
+func (blind) Leading(bool)                        {}
