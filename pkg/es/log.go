@@ -32,10 +32,13 @@ type Log interface {
 	// 1..n over the life of the log, without gaps, in commit order.
 	//
 	// It writes only if the log's head is still b.Seen, or none of b.Streams has another
-	// version than the one named there; and only if no command of b.Outcomes has an
+	// version than the one named there; and only if no command of b.Outcomes or b.Parked has an
 	// outcome or an event already. Otherwise it returns a *ConflictError and nothing is written.
 	// A stored outcome is never overwritten. An outcome deletes the parked command of the same id.
-	// Any other error leaves it unknown whether the batch was written; read Outcomes to know.
+	// States replace older ones only. An error that wraps ErrInvalidBatch means that the batch can
+	// never be written. Any other error leaves it unknown whether it was; read Outcomes to know.
+	//
+	// Append does not change b, and keeps nothing of it after it returns. Times are stored to the microsecond.
 	Append(ctx context.Context, b Batch) (Head, error)
 
 	// Load returns the present state of streams, in the order asked for.
@@ -43,14 +46,16 @@ type Log interface {
 	Load(ctx context.Context, streams []StreamQuery) ([]StreamState, error)
 
 	// Outcomes returns the final outcomes of the commands that have one. A command whose
-	// outcome has expired, but which wrote events, is found by its events.
+	// outcome has expired, or was never given, but which wrote events, is found by the last of
+	// them: it succeeded, with that event's stream, version, position, time and digest, and no type.
 	Outcomes(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]Outcome, error)
 
-	// Read returns up to limit records after a position, in order, without personal payloads.
+	// Read returns up to limit records (MaxRead at the most) after a position, in order,
+	// without personal payloads.
 	Read(ctx context.Context, after int64, limit int) ([]Record, error)
 
-	// ReadStream returns up to limit records of a stream after a version, in order,
-	// without personal payloads.
+	// ReadStream returns up to limit records (MaxRead at the most) of a stream after a version,
+	// in order, without personal payloads.
 	ReadStream(ctx context.Context, stream string, after int64, limit int) ([]Record, error)
 
 	// Personal returns the personal payloads of a stream that are not erased,
@@ -60,7 +65,8 @@ type Log interface {
 	// Wait returns when the head has moved past after, whoever moved it, or with ctx's error.
 	Wait(ctx context.Context, after int64) error
 
-	// ParkedCommands lists commands put aside, oldest first, up to limit after the given id (uuid.Nil: from the start).
+	// ParkedCommands lists commands put aside, in the order in which they were first parked, up
+	// to limit (MaxRead at the most) after the given id. uuid.Nil, or a command that is no longer parked, lists from the start.
 	ParkedCommands(ctx context.Context, after uuid.UUID, limit int) ([]Parked, error)
 
 	// ParkedCommand returns one; ok is false if there is none.
@@ -79,7 +85,8 @@ type Log interface {
 	// SaveCursor moves the named cursor forward; a lower position changes nothing.
 	SaveCursor(ctx context.Context, c Cursor) error
 
-	// ExpireOutcomes deletes up to limit outcomes older than before, and says how many.
+	// ExpireOutcomes deletes up to limit outcomes (MaxRead at the most) older than before, oldest first, and says how many.
+	// What Outcomes tells of a command by its events stays.
 	ExpireOutcomes(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// Close releases what the log holds. Waits that are under way end with an error.
@@ -107,6 +114,7 @@ type Record struct {
 	// Personal is stored apart, and erased on request. Append takes it; Read leaves it nil.
 	Personal []byte
 	// HasPersonal says that the event was written with a personal payload, erased or not.
+	// Append takes it from Personal.
 	HasPersonal bool
 	// Erases deletes all personal payloads of the stream's earlier versions when it is appended.
 	Erases bool
@@ -194,8 +202,8 @@ type Parked struct {
 	Reason   string
 	Headers  map[string]string
 	Payload  []byte
-	Attempts int // how often it was parked; Append counts
-	Time     time.Time
+	Attempts int       // how often it was parked; Append counts
+	Time     time.Time // when it was parked last
 }
 
 // Cursor is how far a named reader of the log has come.
@@ -228,3 +236,7 @@ func (e *ConflictError) Error() string {
 
 // ErrClosed is returned by calls on a log that was closed.
 var ErrClosed = errors.New("es: log is closed")
+
+// ErrInvalidBatch is wrapped by Append's error on a batch that breaks the rules of Batch or
+// a limit: a fault of the caller, found before anything is written.
+var ErrInvalidBatch = errors.New("es: invalid batch")
