@@ -120,10 +120,11 @@ func (c Config) sarama() *sarama.Config {
 	return s
 }
 
-// maxProcessingTime is how long a partition whose reader takes nothing keeps the fetches of
-// all partitions of that broker waiting before Sarama drops it and subscribes it again later.
-// Sarama's own 100 ms drops and fetches again whenever a window is full for a moment.
-const maxProcessingTime = 10 * time.Second
+// maxProcessingTime is how long a partition whose reader takes nothing may hold up the
+// fetches of the other partitions of its broker. Sarama then drops it, feeds what it has, and
+// subscribes it again: nothing is lost. Its own 100 ms would do so whenever a window is full
+// for a moment.
+const maxProcessingTime = time.Second
 
 // producer is sarama with what exactly-once sending asks for.
 func (c Config) producer() *sarama.Config {

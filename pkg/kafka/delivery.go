@@ -1,0 +1,45 @@
+package kafka
+
+import (
+	"context"
+	"time"
+)
+
+// Delivery says where a message was read.
+type Delivery struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Key       []byte
+	Time      time.Time // when the message was produced
+}
+
+type deliveryKey struct{}
+
+// DeliveryFrom returns where the message of a handler's context was read; ok is false if the
+// message was not delivered by this package. The key must not be changed.
+func DeliveryFrom(ctx context.Context) (d Delivery, ok bool) {
+	if p, ok := ctx.Value(deliveryKey{}).(*Delivery); ok {
+		return *p, true
+	}
+	return Delivery{}, false
+}
+
+// NewDeliveryContext returns a context that carries where a message was read. It is for other
+// subscribers, such as the memory broker's.
+func NewDeliveryContext(ctx context.Context, d Delivery) context.Context {
+	return &deliveryContext{ctx, d}
+}
+
+// deliveryContext costs one allocation where context.WithValue costs two.
+type deliveryContext struct {
+	context.Context
+	delivery Delivery
+}
+
+func (c *deliveryContext) Value(key any) any {
+	if _, ok := key.(deliveryKey); ok {
+		return &c.delivery
+	}
+	return c.Context.Value(key)
+}
