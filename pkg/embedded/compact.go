@@ -1,0 +1,123 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+// kfake compacts a partition by deleting its files and writing them anew: kill -9 in between
+// takes the partition with it. So compaction runs once the clients are cut off, when
+// nothing more is acknowledged, and with the old files kept beside it by hard links.
+// A start that finds them puts them back.
+const (
+	backupDir  = "compacting"      // complete, and to be put back
+	backupPart = "compacting.part" // not complete, or no longer needed
+)
+
+// compact drops what later records of the same key have replaced, in topics that ask for it. Among that
+// is what a tombstone erased, once the tombstone is older than the topic's delete.retention.ms.
+func (b *Broker) compact() error {
+	parts, err := compacted(b.dir)
+	if err != nil || len(parts) == 0 {
+		return err
+	}
+	part := filepath.Join(b.dir, backupPart)
+	for _, p := range parts {
+		err := linkAll(filepath.Join(b.dir, "partitions", p), filepath.Join(part, p))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a partition that holds nothing has no directory
+			return errors.Join(fmt.Errorf("embedded: keep %s while it is compacted: %w", p, err), os.RemoveAll(part))
+		}
+	}
+	if err := os.Rename(part, filepath.Join(b.dir, backupDir)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // all of them are empty
+		}
+		return fmt.Errorf("embedded: keep partitions while they are compacted: %w", err)
+	}
+	b.cluster.Compact()
+	return dropBackup(b.dir)
+}
+
+// restoreCompaction puts back what a compaction that did not finish had kept. It may itself be cut short and run again.
+func restoreCompaction(dir string) error {
+	if err := os.RemoveAll(filepath.Join(dir, backupPart)); err != nil {
+		return fmt.Errorf("embedded: clear away: %w", err)
+	}
+	backup := filepath.Join(dir, backupDir)
+	parts, err := os.ReadDir(backup)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("embedded: put back partitions: %w", err)
+	}
+	for _, p := range parts {
+		live := filepath.Join(dir, "partitions", p.Name())
+		if err := errors.Join(os.RemoveAll(live), linkAll(filepath.Join(backup, p.Name()), live)); err != nil {
+			return fmt.Errorf("embedded: put back partition %s: %w", p.Name(), err)
+		}
+	}
+	return dropBackup(dir)
+}
+
+func dropBackup(dir string) error {
+	part := filepath.Join(dir, backupPart)
+	if err := errors.Join(os.Rename(filepath.Join(dir, backupDir), part), os.RemoveAll(part)); err != nil {
+		return fmt.Errorf("embedded: clear away: %w", err)
+	}
+	return nil
+}
+
+// compacted names the directories of the partitions that are to be compacted.
+func compacted(dir string) ([]string, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, "topics.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("embedded: read topics: %w", err)
+	}
+	var stored struct {
+		Topics []struct {
+			Name       string            `json:"name"`
+			Partitions int               `json:"partitions"`
+			Configs    map[string]string `json:"configs"`
+		} `json:"topics"`
+	}
+	if err := json.Unmarshal(raw, &stored); err != nil {
+		return nil, fmt.Errorf("embedded: read topics: %w", err)
+	}
+	var parts []string
+	for _, t := range stored.Topics {
+		if !strings.Contains(t.Configs["cleanup.policy"], "compact") {
+			continue
+		}
+		for i := range t.Partitions {
+			parts = append(parts, fmt.Sprintf("%s-%d", url.PathEscape(t.Name), i))
+		}
+	}
+	return parts, nil
+}
+
+func linkAll(from, to string) error {
+	files, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o750); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := os.Link(filepath.Join(from, f.Name()), filepath.Join(to, f.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}

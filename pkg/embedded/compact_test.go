@@ -1,0 +1,62 @@
+package embedded
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/orderlane/orderlane/pkg/kafka"
+)
+
+var latest = []kafka.TopicSpec{{Name: "latest", Partitions: 2, Config: map[string]string{"cleanup.policy": "compact"}}}
+
+func TestClosingDropsWhatALaterRecordOfTheKeyReplaced(t *testing.T) {
+	dir := t.TempDir()
+	b := start(t, Options{Dir: dir, Topics: append(latest, oneTopic...)})
+	c, stop := client(t, b.Addr())
+	for _, v := range []string{"1", "2", "3"} {
+		produce(t, c, "latest", 0, v)
+		produce(t, c, "things", 0, v)
+	}
+	stop()
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = start(t, Options{Dir: dir})
+	c, _ = client(t, b.Addr())
+	if got := strings.Join(values(t, c, "latest", 0, 1), ""); got != "23" { // the last batch stands apart
+		t.Errorf("the compacted topic holds %q", got)
+	}
+	if got := strings.Join(values(t, c, "things", 0, 0), ""); got != "123" {
+		t.Errorf("the other topic holds %q", got)
+	}
+	if _, next := offsets(t, c, "latest", 0); next != 3 {
+		t.Errorf("the next offset is %d", next)
+	}
+}
+
+func TestACompactionThatWasCutShortIsUndone(t *testing.T) {
+	dir := t.TempDir()
+	b := start(t, Options{Dir: dir, Topics: latest})
+	c, stop := client(t, b.Addr())
+	produce(t, c, "latest", 0, "1")
+	produce(t, c, "latest", 0, "2")
+	stop()
+	part := filepath.Join(dir, "partitions", "latest-0")
+	if err := linkAll(part, filepath.Join(dir, backupDir, "latest-0")); err != nil {
+		t.Fatal(err)
+	}
+	crashed := copyDir(t, dir)
+	if err := os.Remove(filepath.Join(crashed, "partitions", "latest-0", "0.dat")); err != nil { // as kfake does first
+		t.Fatal(err)
+	}
+	b = start(t, Options{Dir: crashed})
+	c, _ = client(t, b.Addr())
+	if got := strings.Join(values(t, c, "latest", 0, 0), ""); got != "12" {
+		t.Errorf("read %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(crashed, backupDir)); err == nil {
+		t.Error("what was put back is still there")
+	}
+}
