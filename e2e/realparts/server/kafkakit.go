@@ -111,8 +111,10 @@ func (k *kafkaKit) prepare() error {
 func (k *kafkaKit) download() error {
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
-		return &MissingError{What: "Apache Maven, which downloads Kafka's jars (mvn is not in PATH)",
-			Get: "apt-get install maven (Debian), brew install maven (macOS)"}
+		return &MissingError{
+			What: "Apache Maven, which downloads Kafka's jars (mvn is not in PATH)",
+			Get:  "apt-get install maven (Debian), brew install maven (macOS)",
+		}
 	}
 	work, err := os.MkdirTemp(k.dir, "download-")
 	if err != nil {
@@ -125,8 +127,10 @@ func (k *kafkaKit) download() error {
 	cmd := exec.Command(mvn, "-B", "-q", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=lib")
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return &MissingError{What: fmt.Sprintf("the jars of Kafka %s (mvn: %v: %s)", kafkaVersion, err, firstLine(out)),
-			Get: "a way to a Maven repository, once; they are kept in " + k.dir}
+		return &MissingError{
+			What: fmt.Sprintf("the jars of Kafka %s (mvn: %v: %s)", kafkaVersion, err, firstLine(out)),
+			Get:  "a way to a Maven repository, once; they are kept in " + k.dir,
+		}
 	}
 	if err := os.WriteFile(k.logging(), []byte(kafkaLogging), 0o644); err != nil {
 		return err
@@ -215,8 +219,10 @@ func (k *kafkaKit) archiveOptions() []string {
 func (k *kafkaKit) java(options []string, class string, args ...string) []string {
 	jars, _ := filepath.Glob(filepath.Join(k.lib(), "*.jar"))
 	sort.Strings(jars)
-	argv := []string{k.binary, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true",
-		"-Dlog4j2.configurationFile=" + k.logging()}
+	argv := []string{
+		k.binary, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true",
+		"-Dlog4j2.configurationFile=" + k.logging(),
+	}
 	argv = append(argv, options...)
 	argv = append(argv, "-cp", strings.Join(jars, ":"), class)
 	return append(argv, args...)
@@ -227,8 +233,10 @@ var javaVersion = regexp.MustCompile(`version "(\d+)`)
 // findJava looks in JAVA_HOME, then in PATH, and asks it for its version: an
 // old one, or the stand-in that macOS has, would fail in unclear ways later.
 func findJava() (string, error) {
-	missing := &MissingError{What: fmt.Sprintf("Java %d or later, which runs Apache Kafka", oldestJava),
-		Get: "apt-get install openjdk-17-jre-headless maven (Debian), brew install openjdk maven (macOS)"}
+	missing := &MissingError{
+		What: fmt.Sprintf("Java %d or later, which runs Apache Kafka", oldestJava),
+		Get:  "apt-get install openjdk-17-jre-headless maven (Debian), brew install openjdk maven (macOS)",
+	}
 	java := filepath.Join(os.Getenv("JAVA_HOME"), "bin", "java")
 	if os.Getenv("JAVA_HOME") == "" || !exists(java) {
 		var err error

@@ -60,8 +60,10 @@ func StartPostgres(settings ...string) (*Postgres, error) {
 		return nil, fmt.Errorf("start postgres: %w", err)
 	}
 	p := &Postgres{run: run}
-	p.process = process{name: "postgres", dir: run.path, cred: owner, term: syscall.SIGINT,
-		ready: "database system is ready to accept connections"}
+	p.process = process{
+		name: "postgres", dir: run.path, cred: owner, term: syscall.SIGINT,
+		ready: "database system is ready to accept connections",
+	}
 	if err := p.prepare(bin); err != nil {
 		return nil, errors.Join(fmt.Errorf("start postgres: %w", err), run.remove())
 	}
@@ -80,8 +82,10 @@ func StartPostgres(settings ...string) (*Postgres, error) {
 }
 
 func postgresCommand(bin, dir string, port int, settings []string) []string {
-	argv := []string{filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"),
-		"-p", strconv.Itoa(port), "-c", "unix_socket_directories=" + dir}
+	argv := []string{
+		filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"),
+		"-p", strconv.Itoa(port), "-c", "unix_socket_directories=" + dir,
+	}
 	for _, setting := range append(postgresSettings[:len(postgresSettings):len(postgresSettings)], settings...) {
 		argv = append(argv, "-c", setting)
 	}
@@ -217,8 +221,10 @@ func findPostgres() (string, error) {
 			candidates = append(candidates, filepath.Dir(path))
 		}
 	}
-	for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
-		"/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin"} {
+	for _, pattern := range []string{
+		"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
+		"/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin",
+	} {
 		found, _ := filepath.Glob(pattern)
 		sort.Sort(sort.Reverse(sort.StringSlice(found)))
 		candidates = append(candidates, found...)
@@ -228,8 +234,10 @@ func findPostgres() (string, error) {
 			return bin, nil
 		}
 	}
-	return "", &MissingError{What: "a PostgreSQL server (initdb and postgres are not installed)",
-		Get: "apt-get install postgresql (Debian), brew install postgresql (macOS)"}
+	return "", &MissingError{
+		What: "a PostgreSQL server (initdb and postgres are not installed)",
+		Get:  "apt-get install postgresql (Debian), brew install postgresql (macOS)",
+	}
 }
 
 // postgresUser is whom to run the server as: us, but PostgreSQL refuses root.
@@ -248,6 +256,8 @@ func postgresUser() (*syscall.Credential, error) {
 			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 		}
 	}
-	return nil, &MissingError{What: "a user other than root to run PostgreSQL as (neither postgres nor nobody exists)",
-		Get: "useradd --system postgres"}
+	return nil, &MissingError{
+		What: "a user other than root to run PostgreSQL as (neither postgres nor nobody exists)",
+		Get:  "useradd --system postgres",
+	}
 }
