@@ -150,7 +150,7 @@ type PartReport struct {
 }
 
 // Ready reports whether the process can be sent traffic.
-func (r *Report) Ready() bool { return r.Status == "ready" || r.Status == "degraded" }
+func (r Report) Ready() bool { return r.Status == "ready" || r.Status == "degraded" }
 
 // Report returns the state of every part as last reported.
 func (h *Health) Report() Report {

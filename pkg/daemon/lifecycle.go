@@ -21,7 +21,8 @@ const (
 	StageResources              // broker, databases, producers
 	StageViews                  // projections
 	StageRelays                 // log to topics
-	StageConsumers              // command handlers, gateways
+	StageEngines                // decide commands
+	StageConsumers              // command topics to engines, gateways
 	StageHTTP                   // the public listener
 	StageReady                  // what needs a process that serves, such as sample data
 	stages
@@ -42,12 +43,13 @@ type Component struct {
 	Run func(ctx context.Context) error
 
 	// Stop closes what Start opened, after Run has returned, or did not within the drain
-	// deadline. ctx ends a second after that deadline.
+	// deadline. ctx ends with that deadline, but leaves it a second at the least.
 	Stop func(ctx context.Context) error
 }
 
-// stopFloor is how long all Stop functions may take when the drain deadline has passed
-// already: enough to close files and leave groups, so that a restart is quick.
+// stopFloor is how long a stage, and each of its Stop functions, may take when the drain
+// deadline has passed already: enough to close files and leave groups, so that a restart
+// is quick and one part that hangs costs only its own work.
 const stopFloor = time.Second
 
 // Supervisor starts components in stages, watches them, and stops them in reverse. Its
@@ -107,10 +109,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	s.health.Stopping()
 	defer time.AfterFunc(s.drain, endGrace).Stop()
-	hard, end := context.WithTimeout(context.Background(), s.drain+stopFloor)
-	defer end()
-	late := s.stop(grace, hard)
-	if late != nil {
+	if late := s.stop(grace); late != nil {
 		err = errors.Join(err, fmt.Errorf("did not finish within the drain deadline of %s: %s", s.drain, strings.Join(late, ", ")))
 	}
 	select {
@@ -181,20 +180,22 @@ func (s *Supervisor) launch(stage Stage, c Component, abandon func(), grace cont
 }
 
 // stop ends the stages in reverse, each one's components at once, and names what did not
-// finish before grace ended.
-func (s *Supervisor) stop(grace, hard context.Context) (late []string) {
+// finish in time.
+func (s *Supervisor) stop(grace context.Context) (late []string) {
 	for stage := len(s.up) - 1; stage >= 0; stage-- {
 		up := s.up[stage]
+		ctx, cancel := notBefore(grace)
 		for _, r := range up {
 			r.cancel()
 		}
 		for _, r := range up {
-			if !wait(grace, r.done) {
+			if !wait(ctx, r.done) {
 				late = append(late, r.Name)
 			}
 		}
+		cancel()
 		for i := len(up) - 1; i >= 0; i-- {
-			if up[i].Stop != nil && !s.close(hard, up[i]) {
+			if up[i].Stop != nil && !s.close(grace, up[i]) {
 				late = append(late, up[i].Name)
 			}
 		}
@@ -204,15 +205,27 @@ func (s *Supervisor) stop(grace, hard context.Context) (late []string) {
 
 // close stops a component, and reports whether that came to an end. One that did not is
 // left behind: the process is about to exit.
-func (s *Supervisor) close(hard context.Context, r *running) bool {
+func (s *Supervisor) close(grace context.Context, r *running) bool {
+	ctx, cancel := notBefore(grace)
+	defer cancel()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := r.Stop(hard); err != nil {
+		if err := r.Stop(ctx); err != nil {
 			s.log.Warn("did not close cleanly", "component", r.Name, "error", err)
 		}
 	}()
-	return wait(hard, done)
+	return wait(ctx, done)
+}
+
+// notBefore returns a context that ends with grace, but not before stopFloor from now.
+func notBefore(grace context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	floor := time.AfterFunc(stopFloor, func() { context.AfterFunc(grace, cancel) })
+	return ctx, func() {
+		floor.Stop()
+		cancel()
+	}
 }
 
 // wait waits for done until ctx ends, and reports whether it is.
