@@ -124,7 +124,7 @@ func (k *kafkaKit) download() error {
 	if err := os.WriteFile(filepath.Join(work, "pom.xml"), []byte(kafkaPOM), 0o644); err != nil {
 		return err
 	}
-	cmd := exec.Command(mvn, "-B", "-q", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=lib")
+	cmd := exec.Command(mvn, "-B", "-q", "-Dstyle.color=never", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=lib")
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return &MissingError{
