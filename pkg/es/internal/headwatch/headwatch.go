@@ -47,8 +47,15 @@ func (w *Watch) Advance(head int64) {
 	}
 }
 
-// Close ends all waits, now and later, with es.ErrClosed.
-func (w *Watch) Close() { w.once.Do(func() { close(w.closed) }) }
+// Close ends all waits, now and later, with es.ErrClosed. It says whether this call was the
+// first, whose it is to release things.
+func (w *Watch) Close() (first bool) {
+	w.once.Do(func() {
+		close(w.closed)
+		first = true
+	})
+	return first
+}
 
 // Closed is closed by Close.
 func (w *Watch) Closed() <-chan struct{} { return w.closed }

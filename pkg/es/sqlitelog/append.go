@@ -1,0 +1,252 @@
+package sqlitelog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"zombiezen.com/go/sqlite"
+
+	"github.com/orderlane/orderlane/pkg/es"
+	"github.com/orderlane/orderlane/pkg/es/internal/stored"
+)
+
+// Append implements es.Log. Once the write has begun, ctx does not end it: it is short, and
+// a half-known result costs more.
+func (l *Log) Append(ctx context.Context, b es.Batch) (es.Head, error) {
+	h := es.Head{Epoch: l.epoch}
+	plan, err := stored.NewPlan(&b)
+	if err != nil {
+		return es.Head{}, fmt.Errorf("sqlitelog: append: %w", err)
+	}
+	err = l.write(ctx, "append", func(c *conn) (err error) {
+		h.Position, err = c.append(&b, &plan)
+		return err
+	})
+	if err != nil {
+		return es.Head{}, err
+	}
+	l.watch.Advance(h.Position)
+	return h, nil
+}
+
+// append writes the batch. That a command or version is there already shows as a row that
+// exists, with no query for it; only then, and when others have written, are rows looked up.
+func (c *conn) append(b *es.Batch, plan *stored.Plan) (head int64, err error) {
+	if err := c.securely(len(plan.Erasures) > 0); err != nil {
+		return 0, err
+	}
+	err = c.transaction(func() error {
+		base, err := c.head()
+		if err != nil {
+			return err
+		}
+		if base != b.Seen {
+			if conflict, err := c.conflict(b); conflict != nil || err != nil {
+				return errors.Join(conflict, err)
+			}
+		}
+		head = base + int64(len(b.Events))
+		return errors.Join(
+			c.insertEvents(b, base, plan),
+			c.insertOutcomes(b, base, plan),
+			c.upsertStates(b.States),
+			c.park(b.Parked),
+			c.saveCursors(b.Cursors),
+		)
+	})
+	if err == nil || !exists(err) {
+		return head, err
+	}
+	if conflict, err2 := c.conflict(b); conflict != nil || err2 != nil {
+		return 0, errors.Join(conflict, err2)
+	}
+	return 0, err
+}
+
+// securely has rows overwritten with zeros when they are deleted. It costs, so only while
+// personal payloads are erased.
+func (c *conn) securely(secure bool) error {
+	if secure == c.secure {
+		return nil
+	}
+	c.secure = secure
+	return c.rows(fmt.Sprintf(`PRAGMA secure_delete = %t`, secure), nil, nil)
+}
+
+// conflict names the streams and commands that stand in the way of the batch; nil if none do.
+func (c *conn) conflict(b *es.Batch) (error, error) {
+	conflict := &es.ConflictError{}
+	for _, want := range b.Streams {
+		err := c.rows(`SELECT coalesce(max(version), 0) FROM events WHERE stream = ?`,
+			func(s *sqlite.Stmt) { s.BindText(1, want.Stream) },
+			func(s *sqlite.Stmt) error {
+				if s.ColumnInt64(0) != want.Version {
+					conflict.Streams = append(conflict.Streams, want.Stream)
+				}
+				return nil
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	known := func(id uuid.UUID) error {
+		return c.rows(`SELECT 1 FROM outcomes WHERE command = ?`,
+			func(s *sqlite.Stmt) { bindID(s, 1, &id) },
+			func(*sqlite.Stmt) error {
+				conflict.Commands = append(conflict.Commands, id)
+				return nil
+			})
+	}
+	for i := range b.Outcomes {
+		if err := known(b.Outcomes[i].Command); err != nil {
+			return nil, err
+		}
+	}
+	for i := range b.Parked {
+		if err := known(b.Parked[i].Command); err != nil {
+			return nil, err
+		}
+	}
+	if len(conflict.Streams)+len(conflict.Commands) == 0 {
+		return nil, nil
+	}
+	return conflict, nil
+}
+
+// each runs a statement n times, with the parameters that bind sets for the i-th.
+func (c *conn) each(n int, query string, bind func(s *sqlite.Stmt, i int)) error {
+	if n == 0 {
+		return nil
+	}
+	s, err := c.Prepare(query)
+	if err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	for i := range n {
+		bind(s, i)
+		if _, err := s.Step(); err != nil {
+			return explain(err)
+		}
+		if err := s.Reset(); err != nil {
+			return explain(err)
+		}
+	}
+	return nil
+}
+
+func (c *conn) insertEvents(b *es.Batch, base int64, plan *stored.Plan) error {
+	var meta []byte
+	err := c.each(len(b.Events),
+		`INSERT INTO events (position, stream, version, type, schema, time, flags, meta, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		func(s *sqlite.Stmt, i int) {
+			r := &b.Events[i]
+			meta = stored.AppendMetadata(meta[:0], &r.Meta)
+			s.BindInt64(1, base+1+int64(i))
+			s.BindText(2, r.Stream)
+			s.BindInt64(3, r.Version)
+			s.BindText(4, r.Type)
+			s.BindInt64(5, int64(r.Schema))
+			s.BindInt64(6, r.Time.UnixMicro())
+			s.BindInt64(7, stored.Flags(r))
+			s.BindText(8, text(meta))
+			s.BindText(9, text(r.Data))
+		})
+	if err != nil || plan.Personal == 0 && len(plan.Erasures) == 0 {
+		return err
+	}
+	personal := make([]int, 0, plan.Personal)
+	for i := range b.Events {
+		if len(b.Events[i].Personal) > 0 {
+			personal = append(personal, i)
+		}
+	}
+	return errors.Join(
+		c.each(len(personal), `INSERT INTO personal (position, data) VALUES (?, ?)`, func(s *sqlite.Stmt, i int) {
+			s.BindInt64(1, base+1+int64(personal[i]))
+			s.BindBytes(2, b.Events[personal[i]].Personal)
+		}),
+		c.each(len(plan.Erasures),
+			`DELETE FROM personal WHERE position IN (SELECT position FROM events WHERE stream = ? AND version < ?)`,
+			func(s *sqlite.Stmt, i int) {
+				s.BindText(1, plan.Erasures[i].Stream)
+				s.BindInt64(2, plan.Erasures[i].Version)
+			}))
+}
+
+func (c *conn) insertOutcomes(b *es.Batch, base int64, plan *stored.Plan) error {
+	var encoding error
+	err := c.each(len(b.Outcomes),
+		`INSERT INTO outcomes (command, position, status, type, stream, version, digest, fault, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		func(s *sqlite.Stmt, i int) {
+			o := &b.Outcomes[i]
+			position := int64(0)
+			if plan.Last[i] > 0 {
+				position = base + plan.Last[i]
+			}
+			bindID(s, 1, &o.Command)
+			s.BindInt64(2, position)
+			s.BindText(3, string(o.Status))
+			s.BindText(4, stored.Clean(o.Type))
+			s.BindText(5, stored.Clean(o.Stream))
+			s.BindInt64(6, o.Version)
+			s.BindText(7, stored.Clean(o.Digest))
+			if o.Fault == nil {
+				s.BindNull(8)
+			} else {
+				fault, err := stored.Fault(o.Fault)
+				encoding = errors.Join(encoding, err)
+				s.BindText(8, text(fault))
+			}
+			s.BindInt64(9, o.Time.UnixMicro())
+		})
+	if err := errors.Join(err, encoding); err != nil {
+		return err
+	}
+	err = c.each(len(plan.Strays), `
+		INSERT INTO outcomes (command, position) VALUES (?, ?)
+		ON CONFLICT (command) DO UPDATE SET position = excluded.position WHERE status IS NULL`,
+		func(s *sqlite.Stmt, i int) {
+			bindID(s, 1, &plan.Strays[i].Command)
+			s.BindInt64(2, base+plan.Strays[i].Last)
+		})
+	if err != nil || len(b.Outcomes) == 0 {
+		return err
+	}
+	return c.unpark(b.Outcomes)
+}
+
+// unpark deletes the parked commands that have an outcome now. There are none at all, as a
+// rule, and one look at the table says so.
+func (c *conn) unpark(outcomes []es.Outcome) error {
+	if any, err := c.number(`SELECT EXISTS (SELECT 1 FROM parked)`); err != nil || any == 0 {
+		return err
+	}
+	return c.each(len(outcomes), `DELETE FROM parked WHERE command = ?`,
+		func(s *sqlite.Stmt, i int) { bindID(s, 1, &outcomes[i].Command) })
+}
+
+func (c *conn) upsertStates(states []es.State) error {
+	return c.each(len(states), `
+		INSERT INTO states (stream, version, state_version, data) VALUES (?, ?, ?, ?)
+		ON CONFLICT (stream) DO UPDATE SET version = excluded.version, state_version = excluded.state_version, data = excluded.data
+		WHERE excluded.version > version OR excluded.version = version AND excluded.state_version <> state_version`,
+		func(s *sqlite.Stmt, i int) {
+			st := &states[i]
+			s.BindText(1, st.Stream)
+			s.BindInt64(2, st.Version)
+			s.BindInt64(3, int64(st.StateVersion))
+			s.BindBytes(4, st.Data)
+		})
+}
+
+func (c *conn) saveCursors(cursors []es.Cursor) error {
+	return c.each(len(cursors), `
+		INSERT INTO cursors (name, position) VALUES (?, ?)
+		ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE excluded.position > position`,
+		func(s *sqlite.Stmt, i int) {
+			s.BindText(1, cursors[i].Name)
+			s.BindInt64(2, cursors[i].Position)
+		})
+}
