@@ -64,9 +64,12 @@ func newClaim(s *subscription, session sarama.ConsumerGroupSession, source saram
 	c := &claim{subscription: s, session: session, source: source,
 		stop: session.Context().Done(), space: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(s.values)
-	c.next.Store(source.InitialOffset())
+	c.next.Store(max(source.InitialOffset(), fromTheStart))
 	return c
 }
+
+// fromTheStart stands for the offset of the first message there is, until it has been read.
+const fromTheStart = -1
 
 // consume reads the partition until the generation ends, and drains.
 func (c *claim) consume() {
@@ -95,6 +98,7 @@ func (c *claim) consume() {
 					return
 				}
 			}
+			c.next.CompareAndSwap(fromTheStart, m.Offset)
 			c.inFlight.Add(1)
 			if !f.admit(c.entry(m, line)) {
 				c.inFlight.Add(-1)
@@ -176,7 +180,7 @@ type ClaimStats struct {
 	InFlight    int   // messages handed out or waiting for their key, not done
 	Done        int64 // since the partition was assigned
 	Redelivered int64 // after a Nack, since the partition was assigned
-	Next        int64 // the offset that is, or will be within a second, committed
+	Next        int64 // the offset that is committed, or will be within a second; -1 before the first message ever
 	End         int64 // the offset after the last message there is, as of the last fetch
 }
 

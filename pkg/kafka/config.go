@@ -84,6 +84,7 @@ func (c Config) sarama() *sarama.Config {
 	s.ClientID = c.ClientID
 	s.Version = sarama.V4_0_0_0 // works with brokers 4.0 and later, and with the embedded one
 	s.MetricRegistry = noRegistry{}
+	turnOffDefaultMetrics()
 	s.Net.DialTimeout = 5 * time.Second
 	// A join is answered when the slowest member has let go: the connection must wait longer.
 	s.Net.ReadTimeout = max(30*time.Second, c.RebalanceTimeout+10*time.Second)

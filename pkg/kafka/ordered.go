@@ -13,6 +13,7 @@ import (
 // How long an ordered producer keeps trying: a restarting broker is away for seconds.
 const (
 	orderedAttempts = 60
+	connectAttempts = 25
 	orderedPause    = 200 * time.Millisecond
 )
 
@@ -35,7 +36,12 @@ func NewOrderedProducer(cfg Config) (Producer, error) {
 		return nil, fmt.Errorf("kafka: connect ordered producer: %w", err)
 	}
 	p := &ordered{client: client, timeout: conf.Producer.Timeout, partitioners: make(map[string]sarama.Partitioner)}
-	if err := p.identify(); err != nil {
+	err = p.identify()
+	for i := 0; i < connectAttempts && err != nil && retriable(err); i++ {
+		wait(context.Background(), orderedPause)
+		err = p.identify()
+	}
+	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
 	return p, nil
@@ -235,7 +241,8 @@ func retriable(err error) bool {
 		sarama.ErrNotLeaderForPartition, sarama.ErrRequestTimedOut, sarama.ErrReplicaNotAvailable,
 		sarama.ErrNetworkException, sarama.ErrNotEnoughReplicas, sarama.ErrNotEnoughReplicasAfterAppend,
 		sarama.ErrKafkaStorageError, sarama.ErrFencedLeaderEpoch, sarama.ErrUnknownLeaderEpoch,
-		sarama.ErrThrottlingQuotaExceeded:
+		sarama.ErrThrottlingQuotaExceeded, sarama.ErrOffsetsLoadInProgress,
+		sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrNotCoordinatorForConsumer:
 		return true
 	}
 	return forgotten(err)

@@ -1,10 +1,18 @@
 package kafka
 
-import "github.com/rcrowley/go-metrics"
+import (
+	"sync"
+
+	"github.com/rcrowley/go-metrics"
+)
 
 // noRegistry keeps none of Sarama's own metrics: nobody reads them, each costs a few
 // percent of a producer's CPU, and its meters start a goroutine that never ends.
 type noRegistry struct{}
+
+// turnOffDefaultMetrics is for Sarama's fetch requests, which ask the library's default
+// registry, whatever the configuration says.
+var turnOffDefaultMetrics = sync.OnceFunc(func() { metrics.DefaultRegistry = noRegistry{} })
 
 func (noRegistry) Each(func(string, any))            {}
 func (noRegistry) Get(string) any                    { return nil }
