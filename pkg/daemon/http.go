@@ -49,6 +49,10 @@ func (s *Server) Addr() string {
 	return s.listener.Addr().String()
 }
 
+// OnStop has f called when the drain begins, on a goroutine of its own: handlers that hold
+// requests open are told to answer then. Call it before the server starts.
+func (s *Server) OnStop(f func()) { s.server.RegisterOnShutdown(f) }
+
 // Component is the server's place in a supervisor.
 func (s *Server) Component() Component {
 	return Component{Name: s.name, Start: s.start, Run: s.run}

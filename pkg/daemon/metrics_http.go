@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,18 +21,43 @@ func newHTTPMetrics(in promauto.Factory) httpMetrics {
 	}
 }
 
-// HTTPObserver measures the requests of the public listener. It is safe for concurrent use.
-type HTTPObserver struct{ m *httpMetrics }
+// HTTPObserver measures the requests of the public listener; it implements
+// httpapi.Observer. It is safe for concurrent use.
+type HTTPObserver struct {
+	m *httpMetrics
+
+	mu     sync.RWMutex
+	series map[requestLabels]requestSeries // to build no label values per request
+}
+
+type requestLabels struct {
+	method, route string
+	status        int
+}
+
+type requestSeries struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
+}
 
 // HTTP returns the observer of the public listener.
-func (m *Metrics) HTTP() *HTTPObserver { return &HTTPObserver{&m.http} }
+func (m *Metrics) HTTP() *HTTPObserver {
+	return &HTTPObserver{m: &m.http, series: make(map[requestLabels]requestSeries)}
+}
 
-// Observed tells of a request that was answered. route is the pattern that it matched, not
-// its path, and "" if it matched none.
-func (o *HTTPObserver) Observed(method, route string, status int, took time.Duration) {
-	if route == "" { // whatever a scanner asks for, under whatever method, is one
-		method, route = "other", "none"
+// Observe tells of a request that was answered. Method and route come from bounded sets:
+// the route is the pattern that was matched, not the path.
+func (o *HTTPObserver) Observe(method, route string, status int, took time.Duration) {
+	k := requestLabels{method, route, status}
+	o.mu.RLock()
+	s, ok := o.series[k]
+	o.mu.RUnlock()
+	if !ok {
+		s = requestSeries{o.m.requests.WithLabelValues(method, route, strconv.Itoa(status)), o.m.seconds.WithLabelValues(method, route)}
+		o.mu.Lock()
+		o.series[k] = s
+		o.mu.Unlock()
 	}
-	o.m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
-	o.m.seconds.WithLabelValues(method, route).Observe(took.Seconds())
+	s.requests.Inc()
+	s.seconds.Observe(took.Seconds())
 }
