@@ -147,7 +147,7 @@ func (s *Store) Update(ctx context.Context, fn func(projection.Tx) error) error 
 		return wrap("begin", err)
 	}
 	defer c.Release()
-	t := &tx{ctx: ctx, conn: c.Conn()}
+	t := &tx{conn: c.Conn(), batch: &pgx.Batch{}}
 	t.queue("BEGIN", nil)
 	defer func() {
 		if pc := c.Conn().PgConn(); !pc.IsClosed() && pc.TxStatus() != 'I' {

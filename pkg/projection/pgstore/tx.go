@@ -15,9 +15,8 @@ import (
 // takes BEGIN along, and the last upserts go with COMMIT, so that a step costs two or three
 // round trips however many tables it writes.
 type tx struct {
-	ctx   context.Context // of Update, for Close of rows
 	conn  *pgx.Conn
-	batch pgx.Batch
+	batch *pgx.Batch
 	ops   []string // what the queued statements do, for errors
 }
 
@@ -39,8 +38,8 @@ func (t *tx) flush(ctx context.Context) error {
 // send sends what is queued and passes the results of the last statement to last.
 func (t *tx) send(ctx context.Context, last func(pgx.BatchResults) error) (err error) {
 	ops := t.ops
-	results := t.conn.SendBatch(ctx, &t.batch)
-	t.batch, t.ops = pgx.Batch{}, t.ops[:0]
+	results := t.conn.SendBatch(ctx, t.batch)
+	t.batch, t.ops = &pgx.Batch{}, nil
 	defer func() {
 		if e := results.Close(); err == nil {
 			err = wrap("write", e)
@@ -105,7 +104,7 @@ func (t *tx) Upsert(_ context.Context, table projection.Table, rows [][]any) err
 	}
 	rows, err := table.Arrange(rows)
 	if err != nil {
-		return wrap("upsert", err)
+		return err
 	}
 	var sql strings.Builder
 	sql.WriteString("INSERT INTO " + table.Name + " AS t (" + table.Names() + ") SELECT * FROM unnest(")
