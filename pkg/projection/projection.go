@@ -3,6 +3,12 @@ package projection
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
 // Errors of a projection.
@@ -15,41 +21,138 @@ var (
 	ErrTooManyBroken = errors.New("projection: too many broken keys: the view is at fault, not the records")
 )
 
-// Projection drives one view.
-type Projection struct{ o Options }
+const (
+	// smallStep is how many records make a step worth its transaction: with fewer, Linger waits.
+	smallStep = 256
+
+	// minBackoff and maxBackoff bound the pause after a step that failed.
+	minBackoff = 20 * time.Millisecond
+	maxBackoff = 5 * time.Second
+)
+
+// Projection drives one view: it implements kafka.BatchHandler, and Run does the work. All
+// methods are safe for concurrent use.
+type Projection struct {
+	o       Options
+	name    string
+	version int64
+	sources []Source
+	queue   *queue
+	stepper chan struct{} // holds a token while a step, a repair or an assignment is under way
+	waits   waits
+	answers brokenList
+
+	claimsMu sync.Mutex
+	claims   map[kafka.Partition]*claim
+
+	// Of the step, under its lock.
+	buffer    []Record           // the memory of pending
+	pending   []Record           // taken from the queue, not committed yet
+	condemned map[*Record]string // of pending: records that break their key, and why
+	broken    map[brokenID]int32 // keys that are broken, with their partition
+	doubt     bool               // whether the last transaction was committed is not known
+	batch     batch
+}
+
+var _ kafka.BatchHandler = (*Projection)(nil)
 
 // New returns the projection of a view, and makes its tables where they are missing.
 func New(ctx context.Context, o Options) (*Projection, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
-	return nil, errors.New("projection: being built")
+	p := &Projection{
+		o: o, name: o.View.Name(), version: int64(o.View.Version()), sources: o.View.Sources(),
+		queue: newQueue(o.Queue), stepper: make(chan struct{}, 1), claims: make(map[kafka.Partition]*claim),
+		condemned: make(map[*Record]string), broken: make(map[brokenID]int32),
+	}
+	if err := o.Store.Migrate(ctx, "projection", schema); err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("%s v%d", p.name, p.version)
+	if err := o.Store.Migrate(ctx, name, o.View.Schema(o.Store.Dialect())); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
-// Step takes what waits in the queue, up to Options.Step records, and commits it.
-func (p *Projection) Step(ctx context.Context) (Stepped, error) { return Stepped{}, nil }
-
-// Run steps until ctx ends.
-func (p *Projection) Run(ctx context.Context) error { return nil }
-
-// Repair folds a key anew.
-func (p *Projection) Repair(ctx context.Context, key string) error { return nil }
-
-// Broken returns why a key is broken, by topic; usually nothing.
-func (p *Projection) Broken(ctx context.Context, key string) ([]BrokenKey, error) { return nil, nil }
-
-// AllBroken lists broken keys, up to limit after the key given.
-func (p *Projection) AllBroken(ctx context.Context, after string, limit int) ([]BrokenKey, error) {
-	return nil, nil
+// Topics are the topics that the view is fed by, for the consumer.
+func (p *Projection) Topics() []string {
+	topics := make([]string, len(p.sources))
+	for i, s := range p.sources {
+		topics[i] = s.Topic
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
 }
 
-// WaitVersion returns when the view shows at least that version of the stream, or at once if
-// it never holds such a stream, or with ctx's error.
-func (p *Projection) WaitVersion(ctx context.Context, stream string, version int64) error { return nil }
+// lock waits for the step, repair or assignment under way.
+func (p *Projection) lock(ctx context.Context) error {
+	select {
+	case p.stepper <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
-// Await returns when check answers true, or with its error or ctx's. It is asked at once,
-// whenever this instance has committed a record whose key or id (ce_id) is id, and every so
-// often, since another instance may have.
-func (p *Projection) Await(ctx context.Context, id string, check func(context.Context) (bool, error)) error {
-	return nil
+func (p *Projection) unlock() { <-p.stepper }
+
+// Run steps whenever records wait, until ctx ends; then it returns nil. A step that fails
+// is tried again after a pause, while deliverers wait in the end, and with them the partitions.
+func (p *Projection) Run(ctx context.Context) error {
+	last, pause := smallStep, minBackoff
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.queue.ready:
+		}
+		for more := true; more; {
+			if p.o.Linger > 0 && last < smallStep {
+				p.linger(ctx)
+			}
+			s, err := p.Step(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err == nil {
+				last, pause, more = s.Records, minBackoff, s.Waiting > 0
+				continue
+			}
+			p.o.Watch.Failed(err)
+			p.o.Log.Warn("step failed, will be tried again", "view", p.name, "pause", pause, "error", err)
+			if !sleep(ctx, pause) {
+				return nil
+			}
+			pause = min(2*pause, maxBackoff)
+		}
+	}
+}
+
+// linger waits for enough records, for Options.Linger at the most.
+func (p *Projection) linger(ctx context.Context) {
+	t := time.NewTimer(p.o.Linger)
+	defer t.Stop()
+	for p.queue.len() < smallStep {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			return
+		case <-p.queue.ready:
+		}
+	}
+}
+
+// sleep returns false if ctx ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }

@@ -46,11 +46,19 @@ func (t Table) OnConflict() string {
 }
 
 // Arrange puts rows into the order of their keys and leaves one of each key, as Tx.Upsert
-// promises; it reorders rows in place. It is for implementations of Tx. An error says that
-// the rows do not fit the table.
+// promises; it reorders rows in place. It is for implementations of Tx. Its error is a
+// *StoreError about data, since some rows do not fit the table, or are too many.
 func (t Table) Arrange(rows [][]any) ([][]any, error) {
+	rows, err := t.arrange(rows)
+	if err != nil {
+		return nil, &StoreError{Op: "upsert into " + t.Name, Err: err, Data: true}
+	}
+	return rows, nil
+}
+
+func (t Table) arrange(rows [][]any) ([][]any, error) {
 	if len(rows) > MaxUpsertRows {
-		return nil, fmt.Errorf("upsert of %d rows into %s, at most %d", len(rows), t.Name, MaxUpsertRows)
+		return nil, fmt.Errorf("%d rows, at most %d", len(rows), MaxUpsertRows)
 	}
 	keys, rank, err := t.indexes()
 	if err != nil {

@@ -76,6 +76,8 @@ type Record struct {
 	Version  int64  // ce_streamversion, 0 if there is none
 	Position int64  // ce_position, 0 if there is none
 	Epoch    string // ce_epoch, empty if there is none
+
+	claim *claim
 }
 
 // RecordError says which record a Flush failed for.

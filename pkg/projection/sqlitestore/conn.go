@@ -208,7 +208,7 @@ func (t tx) Upsert(ctx context.Context, table projection.Table, rows [][]any) er
 	}
 	rows, err := table.Arrange(rows)
 	if err != nil {
-		return wrap("upsert", err)
+		return err
 	}
 	var sql strings.Builder
 	sql.WriteString("INSERT INTO " + table.Name + " AS t (" + table.Names() + ") VALUES (")

@@ -1,0 +1,174 @@
+package projection
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderlane/orderlane/pkg/kafka"
+)
+
+const (
+	// maxReason bounds the text that says why a key is broken.
+	maxReason = 500
+	// brokenRefresh is how old the list that answers look at may be: another instance may
+	// have marked or repaired a key.
+	brokenRefresh = time.Second
+	// maxListed bounds the broken keys that are read at once.
+	maxListed = 100_000
+)
+
+// brokenID is a key within a topic: topics feed rows of their own, so a key that is broken in
+// one topic goes on in the others.
+type brokenID struct{ topic, key string }
+
+var brokenTable = Table{
+	Name: "projection_broken",
+	Columns: []Column{
+		{"projection", Text}, {"version", Int}, {"topic", Text}, {"key", Text}, {"part", Int},
+		{"record_offset", Int}, {"type", Text}, {"reason", Text}, {"broken_at", Int},
+	},
+	Key: []string{"projection", "version", "key", "topic"},
+}
+
+const selectBroken = `SELECT topic, key, part, record_offset, type, reason, broken_at FROM projection_broken `
+
+func scanBroken(r Row) BrokenKey {
+	return BrokenKey{
+		Topic: r.Text(0), Key: r.Text(1), Partition: int32(r.Int(2)), Offset: r.Int(3),
+		Type: r.Text(4), Reason: r.Text(5), Time: time.UnixMicro(r.Int(6)).UTC(),
+	}
+}
+
+// reason is what an error says, as a bounded text that every database takes.
+func reason(err error) string {
+	s := text([]byte(err.Error()))
+	if len(s) > maxReason {
+		s = strings.ToValidUTF8(s[:maxReason], "")
+	}
+	if s == "" {
+		s = "an error without words"
+	}
+	return s
+}
+
+// isBroken says that a key is broken, or breaks in this batch.
+func (p *Projection) isBroken(id brokenID) bool {
+	if len(p.broken) == 0 && len(p.batch.ids) == 0 {
+		return false
+	}
+	if p.batch.ids[id] {
+		return true
+	}
+	_, ok := p.broken[id]
+	return ok
+}
+
+// breakKey notes that a record breaks its key.
+func (p *Projection) breakKey(id brokenID, r *Record, why string) {
+	b := &p.batch
+	if b.ids == nil {
+		b.ids = make(map[brokenID]bool)
+	}
+	b.ids[id] = true
+	k := BrokenKey{Topic: r.Topic, Key: r.Key, Partition: r.Partition, Offset: r.Offset, Type: r.Type, Reason: why, Time: p.o.Clock().UTC()}
+	b.marks = append(b.marks, k)
+	b.letters = append(b.letters, DeadLetter{View: p.name, ID: text([]byte(r.Header(headerID))), BrokenKey: k})
+}
+
+// writeBroken writes the marks of a batch.
+func (p *Projection) writeBroken(ctx context.Context, tx Tx, marks []BrokenKey) error {
+	if len(marks) == 0 {
+		return nil
+	}
+	rows := make([][]any, len(marks))
+	for i, m := range marks {
+		rows[i] = []any{p.name, p.version, m.Topic, m.Key, int64(m.Partition), m.Offset, m.Type, m.Reason, m.Time.UnixMicro()}
+	}
+	return tx.Upsert(ctx, brokenTable, rows)
+}
+
+// loadBroken reads which keys of the claims' partitions are broken.
+func (p *Projection) loadBroken(ctx context.Context, claims []*claim) error {
+	parts := make(map[kafka.Partition]bool, len(claims))
+	for _, c := range claims {
+		parts[c.Partition] = true
+	}
+	broken := make(map[brokenID]int32)
+	err := p.o.Store.Query(ctx, `SELECT topic, part, key FROM projection_broken WHERE projection = $1 AND version = $2`,
+		[]any{p.name, p.version}, func(r Row) error {
+			part := kafka.Partition{Topic: r.Text(0), ID: int32(r.Int(1))}
+			if parts[part] {
+				broken[brokenID{part.Topic, r.Text(2)}] = part.ID
+			}
+			return nil
+		})
+	if err != nil {
+		return err
+	}
+	p.broken = broken
+	p.answers.forget()
+	p.o.Watch.BrokenKeys(len(broken))
+	return nil
+}
+
+// brokenList is what answers look at: all broken keys of the view, whoever marked them.
+type brokenList struct {
+	list  atomic.Pointer[brokenSnapshot]
+	mu    sync.Mutex   // held while the list is read
+	epoch atomic.Int64 // moves when the list is out of date for certain
+}
+
+type brokenSnapshot struct {
+	epoch int64
+	at    time.Time
+	keys  map[string][]BrokenKey
+}
+
+func (l *brokenList) forget() { l.epoch.Add(1) }
+
+// Broken returns why answers about a key are out of date: what broke it, by topic, or nothing,
+// as is usual. It looks at a list that is read again when this instance has changed it, and
+// at most once a second otherwise, so it may be asked for each answer.
+func (p *Projection) Broken(ctx context.Context, key string) ([]BrokenKey, error) {
+	l := &p.answers
+	fresh := func(s *brokenSnapshot) bool {
+		return s != nil && s.epoch == l.epoch.Load() && p.o.Clock().Sub(s.at) < brokenRefresh
+	}
+	if s := l.list.Load(); fresh(s) {
+		return s.keys[key], nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.list.Load(); fresh(s) {
+		return s.keys[key], nil
+	}
+	s := &brokenSnapshot{epoch: l.epoch.Load(), at: p.o.Clock(), keys: make(map[string][]BrokenKey)}
+	all, err := p.AllBroken(ctx, BrokenKey{}, maxListed)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range all {
+		s.keys[k.Key] = append(s.keys[k.Key], k)
+	}
+	l.list.Store(s)
+	return s.keys[key], nil
+}
+
+// AllBroken lists the broken keys of the view, those of other instances too, by key and
+// topic: up to limit after the one given, whose Key and Topic count.
+func (p *Projection) AllBroken(ctx context.Context, after BrokenKey, limit int) ([]BrokenKey, error) {
+	return p.listBroken(ctx, `WHERE projection = $1 AND version = $2 AND (key, topic) > ($3, $4) ORDER BY key, topic LIMIT $5`,
+		p.name, p.version, after.Key, after.Topic, min(limit, maxListed))
+}
+
+func (p *Projection) listBroken(ctx context.Context, where string, args ...any) ([]BrokenKey, error) {
+	var list []BrokenKey
+	err := p.o.Store.Query(ctx, selectBroken+where, args, func(r Row) error {
+		list = append(list, scanBroken(r))
+		return nil
+	})
+	return list, err
+}

@@ -1,0 +1,189 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/orderlane/orderlane/pkg/kafka"
+)
+
+// schema is that of all projections in a store.
+var schema = []string{
+	`CREATE TABLE projection_checkpoints (
+		projection TEXT NOT NULL, version BIGINT NOT NULL, topic TEXT NOT NULL, part BIGINT NOT NULL,
+		fence BIGINT NOT NULL, next_offset BIGINT NOT NULL, epoch TEXT NOT NULL, position BIGINT NOT NULL,
+		PRIMARY KEY (projection, version, topic, part))`,
+	`CREATE TABLE projection_broken (
+		projection TEXT NOT NULL, version BIGINT NOT NULL, topic TEXT NOT NULL, key TEXT NOT NULL,
+		part BIGINT NOT NULL, record_offset BIGINT NOT NULL, type TEXT NOT NULL, reason TEXT NOT NULL, broken_at BIGINT NOT NULL,
+		PRIMARY KEY (projection, version, key, topic))`,
+}
+
+// checkpoint says how far a partition has been folded.
+type checkpoint struct {
+	next     int64  // offset of the next record
+	epoch    string // of the log behind the topic, if there is one
+	position int64  // in that log, of the last event
+}
+
+// claim is the ownership of a partition, from one assignment to the next.
+type claim struct {
+	kafka.Partition
+	log   bool // Source.Log
+	mark  func(next int64)
+	fence int64
+
+	done atomic.Int64 // at.next, for those without the lock
+
+	// Of the step, under its lock.
+	at      checkpoint // committed
+	trial   checkpoint // as the batch leaves it
+	round   int64      // the batch that trial is of
+	strings map[string]string
+
+	over chan struct{} // closed when the claim has ended
+	once sync.Once
+	err  error
+}
+
+// end ends the claim; err is what deliverers are told.
+func (c *claim) end(err error) {
+	c.once.Do(func() {
+		c.err = err
+		close(c.over)
+	})
+}
+
+func (c *claim) ended() bool {
+	select {
+	case <-c.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// why is the reason of an ended claim; nil if it was revoked as it should be.
+func (c *claim) why() error {
+	<-c.over
+	return c.err
+}
+
+// reached notes what is committed.
+func (c *claim) reached(at checkpoint) {
+	c.at = at
+	c.done.Store(at.next)
+}
+
+// raise takes a partition: it makes the checkpoint if there is none, and raises its fence,
+// so that from here on no earlier claim can commit.
+func (p *Projection) raise(ctx context.Context, tx Tx, c *claim) error {
+	return tx.Query(ctx, `INSERT INTO projection_checkpoints AS c (projection, version, topic, part, fence, next_offset, epoch, position)
+		VALUES ($1, $2, $3, $4, 1, 0, '', 0)
+		ON CONFLICT (projection, version, topic, part) DO UPDATE SET fence = c.fence + 1
+		RETURNING fence, next_offset, epoch, position`,
+		[]any{p.name, p.version, c.Topic, int64(c.ID)}, func(r Row) error {
+			c.fence = r.Int(0)
+			c.reached(checkpoint{r.Int(1), r.Text(2), r.Int(3)})
+			return nil
+		})
+}
+
+// move is one checkpoint to be moved.
+type move struct {
+	Topic     string `json:"t"`
+	Partition int32  `json:"i"`
+	Fence     int64  `json:"f"`
+	Was       int64  `json:"w"`
+	Next      int64  `json:"n"`
+	Epoch     string `json:"e"`
+	Position  int64  `json:"p"`
+}
+
+// The compare-and-set of many checkpoints in one statement has no text that both dialects
+// understand: an array of objects is spelt differently.
+var moves = map[Dialect]string{
+	Postgres: `UPDATE projection_checkpoints AS c SET next_offset = j.n, epoch = j.e, position = j.p
+		FROM json_to_recordset($3::text::json) AS j(t text, i bigint, f bigint, w bigint, n bigint, e text, p bigint)
+		WHERE c.projection = $1 AND c.version = $2 AND c.topic = j.t AND c.part = j.i AND c.fence = j.f AND c.next_offset = j.w
+		RETURNING part`,
+	SQLite: `UPDATE projection_checkpoints AS c SET next_offset = j.n, epoch = j.e, position = j.p
+		FROM (SELECT value->>'t' AS t, value->>'i' AS i, value->>'f' AS f, value->>'w' AS w,
+			value->>'n' AS n, value->>'e' AS e, value->>'p' AS p FROM json_each($3)) AS j
+		WHERE c.projection = $1 AND c.version = $2 AND c.topic = j.t AND c.part = j.i AND c.fence = j.f AND c.next_offset = j.w
+		RETURNING part`,
+}
+
+// errMoved says that a checkpoint was not where this instance left it.
+var errMoved = fmt.Errorf("projection: a checkpoint was moved or fenced by another instance")
+
+// advance moves the checkpoints of claims from where they are to their trial, all or none. It is
+// the first thing in a transaction: it locks the checkpoints, so that what is read after it
+// cannot be changed by an instance that owned a partition before.
+func (p *Projection) advance(ctx context.Context, tx Tx, claims []*claim) error {
+	list := make([]move, len(claims))
+	for i, c := range claims {
+		list[i] = move{c.Topic, c.ID, c.fence, c.at.next, c.trial.next, c.trial.epoch, c.trial.position}
+	}
+	data, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("projection: encode checkpoints: %w", err)
+	}
+	moved := 0
+	err = tx.Query(ctx, moves[p.o.Store.Dialect()], []any{p.name, p.version, string(data)}, func(Row) error {
+		moved++
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if moved != len(claims) {
+		return errMoved
+	}
+	return nil
+}
+
+// recheck reads the checkpoints of all claims again: after an error that left it unknown
+// whether a transaction was committed, and after a checkpoint was not where it should be.
+func (p *Projection) recheck(ctx context.Context) (changed bool, err error) {
+	type stored struct {
+		checkpoint
+		fence int64
+	}
+	found := make(map[kafka.Partition]stored)
+	err = p.o.Store.Query(ctx, `SELECT topic, part, fence, next_offset, epoch, position FROM projection_checkpoints
+		WHERE projection = $1 AND version = $2`, []any{p.name, p.version}, func(r Row) error {
+		found[kafka.Partition{Topic: r.Text(0), ID: int32(r.Int(1))}] = stored{checkpoint{r.Int(3), r.Text(4), r.Int(5)}, r.Int(2)}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, c := range p.owned() {
+		s := found[c.Partition]
+		switch {
+		case s.fence != c.fence:
+			// A zombie: somebody else was assigned the partition and we have not been told.
+			p.o.Log.Warn("partition has another owner", "view", p.name, "topic", c.Topic, "partition", c.ID)
+			c.end(ErrFenced)
+			changed = true
+		case s.next < c.at.next:
+			// The database has lost its last transactions. Records between are not in the
+			// queue any more: the partition must be assigned again, from where the rows are.
+			p.o.Log.Warn("checkpoint went back", "view", p.name, "topic", c.Topic, "partition", c.ID, "from", c.at.next, "to", s.next)
+			c.end(ErrFenced)
+			changed = true
+		case s.checkpoint != c.at:
+			c.reached(s.checkpoint) // the transaction had been committed
+			changed = true
+		}
+	}
+	if changed {
+		return true, p.loadBroken(ctx, p.owned())
+	}
+	return false, nil
+}

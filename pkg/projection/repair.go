@@ -1,0 +1,171 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/orderlane/orderlane/pkg/kafka"
+)
+
+// maxRepair bounds the records of one key that a repair holds in memory.
+const maxRepair = 100_000
+
+// again is what a repair folds anew: a key's records in one partition.
+type again struct {
+	claim *claim
+	upTo  int64 // offset up to which the partition was read
+	recs  []kafka.Record
+}
+
+// Repair folds a key anew from its topics and clears its mark, in one transaction between two
+// steps. A broken key is repaired in the topics that it is broken in, which takes reading
+// one partition each; a key that is not broken in all topics, which takes reading every
+// partition that this instance owns. It returns how many records were folded.
+//
+// ErrNotOwner says that another instance owns the key (of a key that is broken in several
+// topics, those owned here are repaired first). A *RecordError says that the key still cannot be
+// folded; then nothing was changed. The topic is read beside the running steps, except for
+// its last part, so the partitions do not wait for long.
+func (p *Projection) Repair(ctx context.Context, key string) (int, error) {
+	if p.o.Replay == nil {
+		return 0, errors.New("projection: repair needs Options.Replay")
+	}
+	work, missing, err := p.partitionsOf(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	if err := p.reread(ctx, key, work); err != nil {
+		return 0, err
+	}
+	if err := p.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer p.unlock()
+	if err := p.reread(ctx, key, work); err != nil {
+		return 0, err
+	}
+	work = slices.DeleteFunc(work, func(a *again) bool { return len(a.recs) == 0 || a.claim.ended() })
+	if len(work) == 0 {
+		return 0, fmt.Errorf("%w: %s", ErrNotOwner, key)
+	}
+	n, err := p.refold(ctx, key, work)
+	if err == nil && missing {
+		err = fmt.Errorf("%w: %s is broken in other partitions too", ErrNotOwner, key)
+	}
+	return n, err
+}
+
+// partitionsOf finds the claims that may have records of a key, and whether it is broken in
+// partitions that are not owned.
+func (p *Projection) partitionsOf(ctx context.Context, key string) (work []*again, missing bool, err error) {
+	marks, err := p.listBroken(ctx, `WHERE projection = $1 AND version = $2 AND key = $3`, p.name, p.version, key)
+	if err != nil {
+		return nil, false, err
+	}
+	owned := p.owned()
+	for _, c := range owned {
+		if len(marks) == 0 || slices.ContainsFunc(marks, func(m BrokenKey) bool { return m.Topic == c.Topic && m.Partition == c.ID }) {
+			work = append(work, &again{claim: c})
+		}
+	}
+	if len(work) == 0 {
+		return nil, false, fmt.Errorf("%w: %s", ErrNotOwner, key)
+	}
+	// As the view names its topics: rows are written in the order of its parts anyway.
+	slices.SortFunc(work, func(a, b *again) int {
+		if d := p.sourceIndex(a.claim.Topic) - p.sourceIndex(b.claim.Topic); d != 0 {
+			return d
+		}
+		return int(a.claim.ID - b.claim.ID)
+	})
+	return work, len(marks) > 0 && len(work) < len(marks), nil
+}
+
+func (p *Projection) sourceIndex(topic string) int {
+	return slices.IndexFunc(p.sources, func(s Source) bool { return s.Topic == topic })
+}
+
+// reread reads what the checkpoints cover and has not been read yet.
+func (p *Projection) reread(ctx context.Context, key string, work []*again) error {
+	for _, a := range work {
+		end := a.claim.done.Load()
+		if end <= a.upTo {
+			continue
+		}
+		err := p.o.Replay(ctx, a.claim.Partition, a.upTo, end, func(r kafka.Record) error {
+			if text(r.Key) != key {
+				return nil
+			}
+			if len(a.recs) == maxRepair {
+				return fmt.Errorf("more than %d records", maxRepair)
+			}
+			a.recs = append(a.recs, r)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("projection: read %s of %s/%d again: %w", key, a.claim.Topic, a.claim.ID, err)
+		}
+		a.upTo = end
+	}
+	return nil
+}
+
+// refold deletes what the key's records have written, and folds them once more.
+func (p *Projection) refold(ctx context.Context, key string, work []*again) (folded int, err error) {
+	view := p.o.View
+	claims := make([]*claim, len(work))
+	var topics []string
+	for i, a := range work {
+		claims[i] = a.claim
+		a.claim.trial, a.claim.round = a.claim.at, 0
+		if !slices.Contains(topics, a.claim.Topic) {
+			topics = append(topics, a.claim.Topic)
+		}
+	}
+	view.Reset()
+	defer view.Reset()
+	for _, a := range work {
+		var at checkpoint // from the start: the repeats in the topic are skipped again
+		for i := range a.recs {
+			r := parse(&a.recs[i], a.claim)
+			if at.pass(&r, a.claim.log) {
+				continue
+			}
+			if err := foldRecord(view, &r); err != nil {
+				return 0, &RecordError{&r, err}
+			}
+			folded++
+		}
+	}
+	err = p.o.Store.Update(ctx, func(tx Tx) error {
+		// The checkpoints do not move; this makes sure that the partitions are still owned.
+		if err := p.advance(ctx, tx, claims); err != nil {
+			return err
+		}
+		for _, topic := range topics {
+			if err := view.Forget(ctx, tx, topic, key); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `DELETE FROM projection_broken WHERE projection = $1 AND version = $2 AND topic = $3 AND key = $4`,
+				p.name, p.version, topic, key)
+			if err != nil {
+				return err
+			}
+		}
+		return p.flush(ctx, tx)
+	})
+	if err != nil {
+		p.doubt = true
+		return 0, err
+	}
+	for _, topic := range topics {
+		delete(p.broken, brokenID{topic, key})
+	}
+	p.answers.forget()
+	p.o.Watch.BrokenKeys(len(p.broken))
+	p.waits.tell([]Record{{Record: &kafka.Record{}, Key: key}})
+	p.o.Log.Info("key is repaired", "view", p.name, "key", key, "records", folded)
+	return folded, nil
+}
