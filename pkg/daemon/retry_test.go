@@ -86,7 +86,7 @@ func TestCheckFollowsAThingThatGoesAndComesBack(t *testing.T) {
 			want string
 		}{{nil, "ready"}, {errors.New("gone"), "degraded"}, {nil, "ready"}} {
 			away.Store(&step.err)
-			time.Sleep(time.Second) // of the bubble's clock
+			<-time.After(time.Second) // of the bubble's clock
 			synctest.Wait()
 			if got := health.Report().Status; got != step.want {
 				t.Errorf("with %v it is %s", step.err, got)

@@ -1,9 +1,12 @@
 package daemon
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
 // Settings is everything that can be set from outside, for every process of the fleet.
@@ -61,8 +64,8 @@ type AuthSettings struct {
 	JWKSURL     string `name:"jwks-url" env:"ORDERLANE_AUTH_JWKS_URL" placeholder:"URL" secret:"url" help:"Where the keys that sign tokens are published."`
 	JWKSFile    string `name:"jwks-file" env:"ORDERLANE_AUTH_JWKS_FILE" placeholder:"FILE" help:"File with the keys that sign tokens."`
 	HS256Secret string `name:"hs256-secret" env:"ORDERLANE_AUTH_HS256_SECRET" placeholder:"SECRET" secret:"all" help:"Shared secret that signs tokens, at least 32 bytes; for trials."`
-	Issuer      string `name:"issuer" env:"ORDERLANE_AUTH_ISSUER" placeholder:"ISS" help:"Issuer that tokens must name."`
-	Audience    string `name:"audience" env:"ORDERLANE_AUTH_AUDIENCE" placeholder:"AUD" help:"Audience that tokens must name."`
+	Issuer      string `name:"issuer" env:"ORDERLANE_AUTH_ISSUER" placeholder:"ISS" help:"Issuer that tokens must name; needed with authentication."`
+	Audience    string `name:"audience" env:"ORDERLANE_AUTH_AUDIENCE" placeholder:"AUD" help:"Audience that tokens must name; needed with authentication."`
 	RoleClaim   string `name:"role-claim" env:"ORDERLANE_AUTH_ROLE_CLAIM" default:"role" placeholder:"CLAIM" help:"Claim that holds the role: customer, staff or service."`
 }
 
@@ -79,6 +82,30 @@ type HTTPSettings struct {
 type LogSettings struct {
 	Level  string `name:"level" env:"ORDERLANE_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"The least level that is logged: ${enum}."`
 	Format string `name:"format" env:"ORDERLANE_LOG_FORMAT" enum:"auto,text,json" default:"auto" help:"${enum}; auto is text on a terminal and JSON elsewhere."`
+}
+
+// KafkaConfig is how to reach the broker as the settings say; with the embedded one, Brokers
+// is left for its address. It fails if a file of certificates cannot be read.
+func (s *Settings) KafkaConfig() (kafka.Config, error) {
+	k := &s.Kafka
+	c := kafka.Config{
+		Brokers:           k.Brokers,
+		Security:          kafka.Security{Mechanism: kafka.Mechanism(k.SASL), Username: k.User, Password: k.Password},
+		InstanceID:        s.Instance,
+		SessionTimeout:    k.SessionTimeout,
+		HeartbeatInterval: k.Heartbeat,
+	}
+	if k.SASL == "none" {
+		c.Security.Mechanism = kafka.NoLogin
+	}
+	if !k.TLS {
+		return c, nil
+	}
+	var err error
+	if c.Security.TLS, err = kafka.LoadTLS(k.TLSCA, k.TLSCert, k.TLSKey); err != nil {
+		return kafka.Config{}, fmt.Errorf("kafka-tls: %w", err)
+	}
+	return c, nil
 }
 
 // BeforeResolve is kong's call before values are taken from files: it reads the file that

@@ -99,7 +99,8 @@ func (s *Settings) checkKafka() error {
 	case k.Heartbeat*heartbeatsMissed > k.SessionTimeout:
 		return fmt.Errorf("kafka-heartbeat %s is more than a third of kafka-session-timeout %s", k.Heartbeat, k.SessionTimeout)
 	}
-	return firstOf(readable("kafka-tls-ca", k.TLSCA), readable("kafka-tls-cert", k.TLSCert), readable("kafka-tls-key", k.TLSKey))
+	_, err := s.KafkaConfig() // reads the files of certificates, so that a bad one does not come up at the first connection
+	return err
 }
 
 func (s *Settings) checkAuth() error {
@@ -117,6 +118,8 @@ func (s *Settings) checkAuth() error {
 		return errors.New("auth-issuer and auth-audience need auth-jwks-url, auth-jwks-file or auth-hs256-secret")
 	case a.HS256Secret != "" && len(a.HS256Secret) < minSecret:
 		return fmt.Errorf("auth-hs256-secret has %d bytes: it needs at least %d", len(a.HS256Secret), minSecret)
+	case sources == 1 && (a.Issuer == "" || a.Audience == ""): // else tokens made for others would do
+		return errors.New("authentication needs auth-issuer and auth-audience")
 	case a.RoleClaim == "":
 		return errors.New("auth-role-claim is empty: it names a claim")
 	case a.JWKSURL != "":
@@ -163,8 +166,7 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
-// readable reports a file that is named but cannot be read, so that it does not come up
-// at the first connection.
+// readable reports a file that is named but cannot be read.
 func readable(name, path string) error {
 	if path == "" {
 		return nil

@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/orderlane/orderlane/pkg/daemon"
+	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
 type serve struct {
@@ -122,7 +124,7 @@ func TestEverySettingHasTheEnvironmentNameOfItsFlagAndSaysWhatItIs(t *testing.T)
 
 func TestSecretsAreMasked(t *testing.T) {
 	const secret = "correct-horse-battery-staple-0123456789"
-	r := run(t, "--auth-hs256-secret", secret, "--kafka-brokers", "b:1", "--kafka-sasl", "plain", "--kafka-user", "u",
+	r := run(t, "--auth-hs256-secret", secret, "--auth-issuer", "i", "--auth-audience", "a", "--kafka-brokers", "b:1", "--kafka-sasl", "plain", "--kafka-user", "u",
 		"--kafka-password", secret, "--postgres", "postgres://u:"+secret+"@db/orders?sslmode=disable&sslpassword="+secret)
 	if r.code != daemon.ExitOK {
 		t.Fatal(r.stderr)
@@ -156,7 +158,7 @@ func TestABadSettingIsOneLineAndExitCodeTwo(t *testing.T) {
 		"replication without brokers":    {[]string{"--kafka-replication", "3"}, "kafka-replication"},
 		"certificate without tls":        {[]string{"--kafka-brokers", "b:1", "--kafka-tls-cert", "x"}, "need kafka-tls"},
 		"certificate without key":        {[]string{"--kafka-brokers", "b:1", "--kafka-tls", "--kafka-tls-cert", "x"}, "together"},
-		"authority's file is missing":    {[]string{"--kafka-brokers", "b:1", "--kafka-tls", "--kafka-tls-ca", missing}, "kafka-tls-ca"},
+		"authority's file is missing":    {[]string{"--kafka-brokers", "b:1", "--kafka-tls", "--kafka-tls-ca", missing}, "certificate authority"},
 		"unknown sasl":                   {[]string{"--kafka-sasl", "gssapi"}, "--kafka-sasl"},
 		"sasl without user":              {[]string{"--kafka-brokers", "b:1", "--kafka-sasl", "plain"}, "kafka-user"},
 		"user without sasl":              {[]string{"--kafka-brokers", "b:1", "--kafka-user", "u"}, "kafka-sasl"},
@@ -167,11 +169,12 @@ func TestABadSettingIsOneLineAndExitCodeTwo(t *testing.T) {
 		"heartbeat too slow":             {[]string{"--kafka-heartbeat", "3s"}, "third"},
 		"negative session":               {[]string{"--kafka-session-timeout=-9s"}, "kafka-"},
 		"two key sources":                {[]string{"--auth-jwks-url", "https://a/b", "--auth-jwks-file", "f"}, "exclude"},
-		"key URL without https":          {[]string{"--auth-jwks-url", "http://idp.example/keys"}, "https"},
-		"key URL is none":                {[]string{"--auth-jwks-url", "idp"}, "auth-jwks-url"},
+		"key URL without https":          {[]string{"--auth-jwks-url", "http://idp.example/keys", "--auth-issuer", "i", "--auth-audience", "a"}, "https"},
+		"key URL is none":                {[]string{"--auth-jwks-url", "idp", "--auth-issuer", "i", "--auth-audience", "a"}, "auth-jwks-url"},
 		"short secret":                   {[]string{"--auth-hs256-secret", "short"}, "32"},
 		"issuer without keys":            {[]string{"--auth-issuer", "x"}, "auth-issuer"},
-		"key file is missing":            {[]string{"--auth-jwks-file", missing}, "auth-jwks-file"},
+		"key file is missing":            {[]string{"--auth-jwks-file", missing, "--auth-issuer", "i", "--auth-audience", "a"}, "auth-jwks-file"},
+		"keys without audience":          {[]string{"--auth-jwks-url", "https://a/b", "--auth-issuer", "i"}, "auth-audience"},
 		"negative body limit":            {[]string{"--http-body-limit=-1"}, "http-body-limit"},
 		"negative rate":                  {[]string{"--http-rate-limit=-1"}, "http-rate-limit"},
 		"negative drain":                 {[]string{"--drain-deadline=-1s"}, "drain-deadline"},
@@ -212,9 +215,24 @@ func TestABadValueInTheEnvironmentIsOneLineAndExitCodeTwo(t *testing.T) {
 }
 
 func TestAnOpenAddressIsAllowedWithAuthentication(t *testing.T) {
-	r := run(t, "--listen", "0.0.0.0:8080", "--auth-jwks-url", "https://idp.example/keys", "--operator-listen", "0.0.0.0:8081")
+	r := run(t, "--listen", "0.0.0.0:8080", "--auth-jwks-url", "https://idp.example/keys", "--auth-issuer", "i", "--auth-audience", "a", "--operator-listen", "0.0.0.0:8081")
 	if r.code != daemon.ExitOK {
 		t.Error(r.stderr)
+	}
+}
+
+func TestTheKafkaClientIsSetUpAsTheSettingsSay(t *testing.T) {
+	r := run(t, "--kafka-brokers", "b1:1,b2:2", "--kafka-tls", "--kafka-sasl", "scram-sha-512", "--kafka-user", "u", "--kafka-password", "p", "--instance", "ordering-0")
+	c, err := r.serve.KafkaConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Validate(); err != nil || c.Security.TLS == nil || c.Security.Mechanism != kafka.ScramSHA512 || c.InstanceID != "ordering-0" || len(c.Brokers) != 2 {
+		t.Errorf("it is %+v, %v", c, err)
+	}
+	r = run(t)
+	if c, err := r.serve.KafkaConfig(); err != nil || c.Security != (kafka.Security{}) || c.SessionTimeout != 6*time.Second {
+		t.Errorf("by default it is %+v, %v", c, err)
 	}
 }
 
