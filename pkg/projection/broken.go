@@ -146,7 +146,7 @@ func (p *Projection) Broken(ctx context.Context, key string) ([]BrokenKey, error
 		return s.keys[key], nil
 	}
 	s := &brokenSnapshot{epoch: l.epoch.Load(), at: p.o.Clock(), keys: make(map[string][]BrokenKey)}
-	all, err := p.AllBroken(ctx, BrokenKey{}, maxListed)
+	all, err := p.AllBroken(ctx, "", maxListed)
 	if err != nil {
 		return nil, err
 	}
@@ -158,10 +158,18 @@ func (p *Projection) Broken(ctx context.Context, key string) ([]BrokenKey, error
 }
 
 // AllBroken lists the broken keys of the view, those of other instances too, by key and
-// topic: up to limit after the one given, whose Key and Topic count.
-func (p *Projection) AllBroken(ctx context.Context, after BrokenKey, limit int) ([]BrokenKey, error) {
-	return p.listBroken(ctx, `WHERE projection = $1 AND version = $2 AND (key, topic) > ($3, $4) ORDER BY key, topic LIMIT $5`,
-		p.name, p.version, after.Key, after.Topic, min(limit, maxListed))
+// topic: up to limit after the key given, and then what else there is of the last key.
+func (p *Projection) AllBroken(ctx context.Context, after string, limit int) ([]BrokenKey, error) {
+	limit = min(max(limit, 1), maxListed)
+	list, err := p.listBroken(ctx, `WHERE projection = $1 AND version = $2 AND key > $3 ORDER BY key, topic LIMIT $4`,
+		p.name, p.version, after, limit)
+	if err != nil || len(list) < limit {
+		return list, err
+	}
+	last := list[len(list)-1]
+	rest, err := p.listBroken(ctx, `WHERE projection = $1 AND version = $2 AND key = $3 AND topic > $4 ORDER BY topic`,
+		p.name, p.version, last.Key, last.Topic)
+	return append(list, rest...), err
 }
 
 func (p *Projection) listBroken(ctx context.Context, where string, args ...any) ([]BrokenKey, error) {

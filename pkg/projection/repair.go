@@ -22,39 +22,39 @@ type again struct {
 // Repair folds a key anew from its topics and clears its mark, in one transaction between two
 // steps. A broken key is repaired in the topics that it is broken in, which takes reading
 // one partition each; a key that is not broken in all topics, which takes reading every
-// partition that this instance owns. It returns how many records were folded.
+// partition that this instance owns.
 //
 // ErrNotOwner says that another instance owns the key (of a key that is broken in several
 // topics, those owned here are repaired first). A *RecordError says that the key still cannot be
 // folded; then nothing was changed. The topic is read beside the running steps, except for
 // its last part, so the partitions do not wait for long.
-func (p *Projection) Repair(ctx context.Context, key string) (int, error) {
+func (p *Projection) Repair(ctx context.Context, key string) error {
 	if p.o.Replay == nil {
-		return 0, errors.New("projection: repair needs Options.Replay")
+		return errors.New("projection: repair needs Options.Replay")
 	}
 	work, missing, err := p.partitionsOf(ctx, key)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := p.reread(ctx, key, work); err != nil {
-		return 0, err
+		return err
 	}
 	if err := p.lock(ctx); err != nil {
-		return 0, err
+		return err
 	}
 	defer p.unlock()
 	if err := p.reread(ctx, key, work); err != nil {
-		return 0, err
+		return err
 	}
 	work = slices.DeleteFunc(work, func(a *again) bool { return len(a.recs) == 0 || a.claim.ended() })
 	if len(work) == 0 {
-		return 0, fmt.Errorf("%w: %s", ErrNotOwner, key)
+		return fmt.Errorf("%w: %s", ErrNotOwner, key)
 	}
-	n, err := p.refold(ctx, key, work)
+	err = p.refold(ctx, key, work)
 	if err == nil && missing {
 		err = fmt.Errorf("%w: %s is broken in other partitions too", ErrNotOwner, key)
 	}
-	return n, err
+	return err
 }
 
 // partitionsOf finds the claims that may have records of a key, and whether it is broken in
@@ -113,8 +113,8 @@ func (p *Projection) reread(ctx context.Context, key string, work []*again) erro
 }
 
 // refold deletes what the key's records have written, and folds them once more.
-func (p *Projection) refold(ctx context.Context, key string, work []*again) (folded int, err error) {
-	view := p.o.View
+func (p *Projection) refold(ctx context.Context, key string, work []*again) error {
+	view, folded := p.o.View, 0
 	claims := make([]*claim, len(work))
 	var topics []string
 	for i, a := range work {
@@ -134,12 +134,12 @@ func (p *Projection) refold(ctx context.Context, key string, work []*again) (fol
 				continue
 			}
 			if err := foldRecord(view, &r); err != nil {
-				return 0, &RecordError{&r, err}
+				return &RecordError{&r, err}
 			}
 			folded++
 		}
 	}
-	err = p.o.Store.Update(ctx, func(tx Tx) error {
+	err := p.o.Store.Update(ctx, func(tx Tx) error {
 		// The checkpoints do not move; this makes sure that the partitions are still owned.
 		if err := p.advance(ctx, tx, claims); err != nil {
 			return err
@@ -158,7 +158,7 @@ func (p *Projection) refold(ctx context.Context, key string, work []*again) (fol
 	})
 	if err != nil {
 		p.doubt = true
-		return 0, err
+		return err
 	}
 	for _, topic := range topics {
 		delete(p.broken, brokenID{topic, key})
@@ -167,5 +167,5 @@ func (p *Projection) refold(ctx context.Context, key string, work []*again) (fol
 	p.o.Watch.BrokenKeys(len(p.broken))
 	p.waits.tell([]Record{{Record: &kafka.Record{}, Key: key}})
 	p.o.Log.Info("key is repaired", "view", p.name, "key", key, "records", folded)
-	return folded, nil
+	return nil
 }
