@@ -13,7 +13,8 @@ GOLANGCI           := $(CACHE)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 # It takes a C compiler and several times the time, so it is for CI and for the last run
 # before a change is sent.
 RACE          ?=
-GOROUTINES     = $(shell grep -rlE --include='*.go' '^[[:space:]]*go (func|[[:alnum:]_.]+)\(' pkg services bench e2e 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+GO_STATEMENT  := ^[[:space:]]*go (func|[[:alnum:]_.]+)\(
+GOROUTINES     = $(shell grep -rlE --include='*.go' '$(GO_STATEMENT)' pkg services bench e2e 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
 # A test that hangs is cut off, with the stacks of its goroutines, long before CI is.
 TEST_TIMEOUT  ?= 10m
 GOTEST         = $(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
