@@ -76,8 +76,8 @@ func (a *API) admitLocal(r *http.Request) error {
 // isLoopback reports whether an address, with or without a port, names this machine alone.
 func isLoopback(addr string) bool {
 	host := addr
-	if h, _, err := net.SplitHostPort(addr); err == nil {
-		host = h
+	if i := strings.LastIndexByte(addr, ':'); i >= 0 && (addr[0] == '[' && addr[i-1] == ']' || strings.IndexByte(addr, ':') == i) {
+		host = addr[:i]
 	}
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if strings.EqualFold(host, "localhost") {

@@ -78,6 +78,7 @@ type API struct {
 	draining context.Context
 	drain    context.CancelFunc
 	openapi  func() ([]byte, error)
+	maxBody  map[string]int64 // bytes, by method and path; while operations are registered
 }
 
 // New returns an API with no operations. It refuses options under which anyone could act as staff.
@@ -96,7 +97,7 @@ func New(o Options) (*API, error) {
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = DefaultMaxInFlight
 	}
-	a := &API{opts: o, log: o.Log}
+	a := &API{opts: o, log: o.Log, maxBody: map[string]int64{}}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -185,11 +186,12 @@ func (a *API) DocumentOperation(op *huma.Operation) {
 	}
 	// The guard reads and checks bodies before huma does (see guard.go).
 	op.SkipValidateBody = true
-	op.RejectUnknownQueryParameters = true
-	if op.MaxBodyBytes == humaDefaultMaxBody || op.MaxBodyBytes == 0 {
-		op.MaxBodyBytes = a.opts.MaxBody
+	limit := a.opts.MaxBody
+	if op.MaxBodyBytes > 0 && op.MaxBodyBytes != humaDefaultMaxBody {
+		limit = op.MaxBodyBytes
 	}
-	op.MaxBodyBytes++ // huma refuses a body of exactly the limit
+	op.MaxBodyBytes = noLimit
+	a.maxBody[op.Method+" "+op.Path] = limit
 	// huma's read deadline stays on the connection while the handler runs, and ends the
 	// request's context when it passes: a caller who waits longer would be cut off.
 	op.BodyReadTimeout = noReadTimeout
@@ -206,6 +208,7 @@ const (
 	jsonType           = "application/json"
 	humaDefaultMaxBody = 1 << 20
 	noReadTimeout      = -1
+	noLimit            = -1
 )
 
 // adapter puts huma's operations on the router, each behind its guard.

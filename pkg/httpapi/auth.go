@@ -16,6 +16,7 @@ import (
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
 
 	"github.com/orderlane/orderlane/pkg/fault"
 )
@@ -40,6 +41,7 @@ const (
 	rememberedPart  = 4096        // tokens in each half of the memory
 	jwksTimeout     = 5 * time.Second
 	jwksRefresh     = 15 * time.Minute
+	jwksUnknown     = 10 * time.Second       // how often unknown keys make us read the set again
 	jwksUnknownWait = 100 * time.Millisecond // how long a request waits to ask for unknown keys again
 )
 
@@ -149,10 +151,12 @@ func NewVerifier(ctx context.Context, cfg AuthConfig, clock func() time.Time, lo
 
 func jwksFromURL(ctx context.Context, url string, log *slog.Logger) (jwt.Keyfunc, error) {
 	k, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{url}, keyfunc.Override{
-		Client:           &http.Client{Timeout: jwksTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}},
-		HTTPTimeout:      jwksTimeout,
-		RefreshInterval:  jwksRefresh,
-		RateLimitWaitMax: jwksUnknownWait, // the default lets a made-up key id hold a request for a minute
+		Client:          &http.Client{Timeout: jwksTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}},
+		HTTPTimeout:     jwksTimeout,
+		RefreshInterval: jwksRefresh,
+		// A rotated key is asked for when it is first seen, a made-up one at most as often.
+		RefreshUnknownKID: rate.NewLimiter(rate.Every(jwksUnknown), 1),
+		RateLimitWaitMax:  jwksUnknownWait, // the default lets a made-up key id hold a request for a minute
 		RefreshErrorHandlerFunc: func(u string) func(context.Context, error) {
 			return func(ctx context.Context, err error) {
 				log.WarnContext(ctx, "the key set could not be read", slog.String("url", u), slog.Any("error", err))

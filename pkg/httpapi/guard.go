@@ -29,16 +29,18 @@ type guard struct {
 	public   bool
 	hasBody  bool
 	required bool
-	schema   *huma.Schema // nil: the body is not JSON
-	shape    *shape       // the quick check; nil if the schema is beyond it
-	explode  map[string]bool
+	limit    int64           // bytes of a body
+	schema   *huma.Schema    // nil: the body is not JSON
+	shape    *shape          // the quick check; nil if the schema is beyond it
+	query    map[string]bool // the parameters that it knows, and whether they may be repeated
 }
 
 func (a *API) newGuard(op *huma.Operation) *guard {
-	g := &guard{api: a, op: op, public: op.Security != nil && len(op.Security) == 0, explode: map[string]bool{}}
+	g := &guard{api: a, op: op, public: op.Security != nil && len(op.Security) == 0, query: map[string]bool{},
+		limit: a.maxBody[op.Method+" "+op.Path]}
 	for _, p := range op.Parameters {
-		if p.In == "query" && p.Explode != nil && *p.Explode {
-			g.explode[p.Name] = true
+		if p.In == "query" {
+			g.query[p.Name] = p.Explode != nil && *p.Explode
 		}
 	}
 	if op.RequestBody != nil {
@@ -72,7 +74,7 @@ func (g *guard) pass(w http.ResponseWriter, r *http.Request) (*body, bool) {
 		return nil, g.refuse(w, r, p)
 	}
 	b := g.api.bodies.Get().(*body)
-	if p := b.read(r, g.op.MaxBodyBytes-1); p != nil {
+	if p := b.read(r, g.limit); p != nil {
 		return b, g.refuse(w, r, p)
 	}
 	if p := g.checkBody(b.data); p != nil {
@@ -89,28 +91,32 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) bool {
 	return false
 }
 
-// checkQuery refuses what huma would read as "not set": broken escapes and a parameter that
-// is given twice. (huma itself refuses unknown ones.)
+// checkQuery refuses what huma would ignore or read as "not set": unknown parameters, broken
+// escapes, and a parameter that is given twice.
 func (g *guard) checkQuery(raw string) *Problem {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return badRequest("malformed_query", "the query string cannot be read: a broken % escape or a semicolon")
 	}
-	for name, vs := range values {
-		if len(vs) > 1 && !g.explode[name] {
-			p := badRequest("malformed_query", "a parameter is given more than once")
-			p.add("query."+name, "given more than once")
-			return p
+	var p *Problem
+	refuse := func(name, message string) {
+		if p == nil {
+			p = fromStatus(http.StatusUnprocessableEntity, "the query parameters do not fit; errors says which")
 		}
-		for _, v := range vs {
-			if !cleanText(v) || !cleanText(name) {
-				p := badRequest("malformed_query", "a parameter has control characters or is not UTF-8")
-				p.add("query."+name, "control characters, or not UTF-8")
-				return p
-			}
+		p.add("query."+name, message)
+	}
+	for name, vs := range values {
+		repeats, known := g.query[name]
+		switch {
+		case !known:
+			refuse(name, "unknown query parameter")
+		case len(vs) > 1 && !repeats:
+			refuse(name, "given more than once")
+		case !cleanText(strings.Join(vs, "")):
+			refuse(name, "has control characters or is not UTF-8")
 		}
 	}
-	return nil
+	return p
 }
 
 // checkMedia refuses bodies in a form that the operation does not take. A JSON body must be
