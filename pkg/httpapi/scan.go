@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/bits"
 	"strconv"
+	"unicode/utf8"
 )
 
 // maxShapeDepth is how deep the quick check follows nested values.
@@ -161,9 +162,29 @@ func (s *shape) text(c *cursor) bool {
 	if !escaped {
 		return s.fits(raw)
 	}
-	// An escape is at most 12 bytes for one character: enough to know that lengths are right.
-	return s.class == nil && s.pattern == nil && s.format == "" && s.enum == nil &&
-		len(raw) <= s.maxLength && (len(raw)+11)/12 >= s.minLength
+	n := length(raw)
+	return s.class == nil && s.pattern == nil && s.format == "" && s.enum == nil && n <= s.maxLength && n >= s.minLength
+}
+
+// length counts the characters of a string with escapes; a surrogate pair is one.
+func length(raw []byte) (n int) {
+	for ; len(raw) > 0; n++ {
+		size := 1
+		switch {
+		case raw[0] >= utf8.RuneSelf:
+			_, size = utf8.DecodeRune(raw)
+		case raw[0] != '\\':
+		case len(raw) >= 6 && raw[1] == 'u':
+			size = 6
+			if high := raw[3] | 0x20; raw[2]|0x20 == 'd' && (raw[3] == '8' || raw[3] == '9' || high == 'a' || high == 'b') {
+				size = 12
+			}
+		default:
+			size = 2
+		}
+		raw = raw[min(size, len(raw)):]
+	}
+	return n
 }
 
 // number accepts integers of up to 15 digits, which a float64 holds exactly.
