@@ -133,6 +133,9 @@ var invalid = map[string]func(f *fixture, b *es.Batch){
 	"parked and answered": func(_ *fixture, b *es.Batch) {
 		b.Parked = append(b.Parked, es.Parked{Command: b.Outcomes[0].Command})
 	},
+	"a state of an unnamed stream":     func(_ *fixture, b *es.Batch) { b.States[0].Stream = "order-2" },
+	"a state of a version not reached": func(_ *fixture, b *es.Batch) { b.States[0].Version = 3 },
+	"two states of a stream":           func(_ *fixture, b *es.Batch) { b.States = append(b.States, b.States[0]) },
 	"too many commands": func(f *fixture, b *es.Batch) {
 		for range es.MaxBatchCommands {
 			b.Parked = append(b.Parked, es.Parked{Command: f.id(), Time: noon})

@@ -45,7 +45,7 @@ var loading = map[string]func(*testing.T, *fixture){
 	},
 	"states replace older ones only": func(_ *testing.T, f *fixture) {
 		f.append(f.order(0, "order-1", 0, 3))
-		late := es.Batch{Seen: 3, States: []es.State{{Stream: "order-1", Version: 2, StateVersion: 1, Data: []byte("old")}}}
+		late := es.Batch{Seen: 3, Streams: []es.StreamVersion{{Stream: "order-1", Version: 3}}, States: []es.State{{Stream: "order-1", Version: 2, StateVersion: 1, Data: []byte("old")}}}
 		f.append(late)
 		f.equal("state", f.load("order-1", 1).State, []byte(`{"v":3}`))
 		late.States[0].Version, late.States[0].StateVersion, late.States[0].Data = 3, 2, []byte(`{"shape":2}`)

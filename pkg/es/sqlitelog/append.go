@@ -48,15 +48,20 @@ func (c *conn) append(b *es.Batch, plan *stored.Plan) (head int64, err error) {
 			}
 		}
 		head = base + int64(len(b.Events))
-		return errors.Join(
-			c.insertEvents(b, base, plan),
-			c.insertOutcomes(b, base, plan),
-			c.upsertStates(b.States),
-			c.park(b.Parked),
-			c.saveCursors(b.Cursors),
-		)
+		for _, write := range [...]func() error{
+			func() error { return c.insertEvents(b, base, plan) },
+			func() error { return c.insertPersonal(b, base, plan) },
+			func() error { return c.insertOutcomes(b, base, plan) },
+			func() error { return c.park(b.Parked) },
+			func() error { return c.saveCursors(b.Cursors) },
+		} {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if err == nil || !exists(err) {
+	if err == nil || !conflicting(err) {
 		return head, err
 	}
 	if conflict, err2 := c.conflict(b); conflict != nil || err2 != nil {
@@ -79,7 +84,7 @@ func (c *conn) securely(secure bool) error {
 func (c *conn) conflict(b *es.Batch) (error, error) {
 	conflict := &es.ConflictError{}
 	for _, want := range b.Streams {
-		err := c.rows(`SELECT coalesce(max(version), 0) FROM events WHERE stream = ?`,
+		err := c.rows(`SELECT coalesce(max(version), 0) FROM events WHERE stream = (SELECT id FROM streams WHERE stream = ?)`,
 			func(s *sqlite.Stmt) { s.BindText(1, want.Stream) },
 			func(s *sqlite.Stmt) error {
 				if s.ColumnInt64(0) != want.Version {
@@ -137,14 +142,18 @@ func (c *conn) each(n int, query string, bind func(s *sqlite.Stmt, i int)) error
 }
 
 func (c *conn) insertEvents(b *es.Batch, base int64, plan *stored.Plan) error {
+	ids, err := c.writeStreams(b, plan)
+	if err != nil {
+		return err
+	}
 	var meta []byte
-	err := c.each(len(b.Events),
+	return c.each(len(b.Events),
 		`INSERT INTO events (position, stream, version, type, schema, time, flags, meta, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		func(s *sqlite.Stmt, i int) {
 			r := &b.Events[i]
 			meta = stored.AppendMetadata(meta[:0], &r.Meta)
 			s.BindInt64(1, base+1+int64(i))
-			s.BindText(2, r.Stream)
+			s.BindInt64(2, ids[plan.Of[i]])
 			s.BindInt64(3, r.Version)
 			s.BindText(4, r.Type)
 			s.BindInt64(5, int64(r.Schema))
@@ -153,26 +162,87 @@ func (c *conn) insertEvents(b *es.Batch, base int64, plan *stored.Plan) error {
 			s.BindText(8, text(meta))
 			s.BindText(9, text(r.Data))
 		})
-	if err != nil || plan.Personal == 0 && len(plan.Erasures) == 0 {
-		return err
+}
+
+// writeStreams creates the streams that are new, writes states, and returns the ids of the
+// streams that get events.
+func (c *conn) writeStreams(b *es.Batch, plan *stored.Plan) ([]int64, error) {
+	ids := make([]int64, len(b.Streams))
+	for i := range b.Streams {
+		stream, change := &b.Streams[i], &plan.Streams[i]
+		var err error
+		switch {
+		case stream.Version == 0 && change.Events > 0:
+			ids[i], err = c.insertStream(stream.Stream, change.State)
+		case change.Events > 0 || change.State != nil:
+			ids[i], err = c.updateStream(stream.Stream, change.State)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
+	return ids, nil
+}
+
+// insertStream creates a stream. That it exists is an error, which shows a conflict.
+func (c *conn) insertStream(stream string, state *es.State) (id int64, err error) {
+	err = c.rows(`INSERT INTO streams (stream, state_at, state_version, state) VALUES (?, ?, ?, ?)`, func(s *sqlite.Stmt) {
+		s.BindText(1, stream)
+		if state == nil {
+			return // NULL, as statements are lent without parameters
+		}
+		s.BindInt64(2, state.Version)
+		s.BindInt64(3, int64(state.StateVersion))
+		s.BindBytes(4, state.Data)
+	}, nil)
+	return c.LastInsertRowID(), err
+}
+
+// updateStream finds a stream, and replaces its state unless that is newer.
+func (c *conn) updateStream(stream string, state *es.State) (id int64, err error) {
+	err = c.rows(`SELECT id FROM streams WHERE stream = ?`,
+		func(s *sqlite.Stmt) { s.BindText(1, stream) },
+		func(s *sqlite.Stmt) error {
+			id = s.ColumnInt64(0)
+			return nil
+		})
+	if err == nil && id == 0 {
+		err = errMissing
+	}
+	if err != nil || state == nil {
+		return id, err
+	}
+	return id, c.rows(`UPDATE streams SET state_at = ?2, state_version = ?3, state = ?4 WHERE id = ?1
+		AND (state_at IS NULL OR ?2 > state_at OR ?2 = state_at AND ?3 <> state_version)`,
+		func(s *sqlite.Stmt) {
+			s.BindInt64(1, id)
+			s.BindInt64(2, state.Version)
+			s.BindInt64(3, int64(state.StateVersion))
+			s.BindBytes(4, state.Data)
+		}, nil)
+}
+
+func (c *conn) insertPersonal(b *es.Batch, base int64, plan *stored.Plan) error {
 	personal := make([]int, 0, plan.Personal)
 	for i := range b.Events {
 		if len(b.Events[i].Personal) > 0 {
 			personal = append(personal, i)
 		}
 	}
-	return errors.Join(
-		c.each(len(personal), `INSERT INTO personal (position, data) VALUES (?, ?)`, func(s *sqlite.Stmt, i int) {
-			s.BindInt64(1, base+1+int64(personal[i]))
-			s.BindBytes(2, b.Events[personal[i]].Personal)
-		}),
-		c.each(len(plan.Erasures),
-			`DELETE FROM personal WHERE position IN (SELECT position FROM events WHERE stream = ? AND version < ?)`,
-			func(s *sqlite.Stmt, i int) {
-				s.BindText(1, plan.Erasures[i].Stream)
-				s.BindInt64(2, plan.Erasures[i].Version)
-			}))
+	err := c.each(len(personal), `INSERT INTO personal (position, data) VALUES (?, ?)`, func(s *sqlite.Stmt, i int) {
+		s.BindInt64(1, base+1+int64(personal[i]))
+		s.BindBytes(2, b.Events[personal[i]].Personal)
+	})
+	if err != nil {
+		return err
+	}
+	return c.each(len(plan.Erasures), `
+		DELETE FROM personal WHERE position IN (
+			SELECT position FROM events WHERE stream = (SELECT id FROM streams WHERE stream = ?) AND version < ?)`,
+		func(s *sqlite.Stmt, i int) {
+			s.BindText(1, plan.Erasures[i].Stream)
+			s.BindInt64(2, plan.Erasures[i].Version)
+		})
 }
 
 func (c *conn) insertOutcomes(b *es.Batch, base int64, plan *stored.Plan) error {
@@ -225,20 +295,6 @@ func (c *conn) unpark(outcomes []es.Outcome) error {
 	}
 	return c.each(len(outcomes), `DELETE FROM parked WHERE command = ?`,
 		func(s *sqlite.Stmt, i int) { bindID(s, 1, &outcomes[i].Command) })
-}
-
-func (c *conn) upsertStates(states []es.State) error {
-	return c.each(len(states), `
-		INSERT INTO states (stream, version, state_version, data) VALUES (?, ?, ?, ?)
-		ON CONFLICT (stream) DO UPDATE SET version = excluded.version, state_version = excluded.state_version, data = excluded.data
-		WHERE excluded.version > version OR excluded.version = version AND excluded.state_version <> state_version`,
-		func(s *sqlite.Stmt, i int) {
-			st := &states[i]
-			s.BindText(1, st.Stream)
-			s.BindInt64(2, st.Version)
-			s.BindInt64(3, int64(st.StateVersion))
-			s.BindBytes(4, st.Data)
-		})
 }
 
 func (c *conn) saveCursors(cursors []es.Cursor) error {

@@ -110,12 +110,15 @@ func (c *conn) transaction(fn func() error) error {
 	return err
 }
 
-// errKnown is that a command which is to be parked has an outcome.
-var errKnown = errors.New("a command has an outcome already")
+// What stands in the way of an append, beside rows that exist already.
+var (
+	errKnown   = errors.New("a command that is to be parked has an outcome already")
+	errMissing = errors.New("a stream that is to be continued does not exist")
+)
 
-// exists says whether err is that a row which was to be written exists already.
-func exists(err error) bool {
-	return errors.Is(err, errKnown) || sqlite.ErrCode(err).ToPrimary() == sqlite.ResultConstraint
+// conflicting says whether err shows a conflict, whose streams and commands are to be named.
+func conflicting(err error) bool {
+	return errors.Is(err, errKnown) || errors.Is(err, errMissing) || sqlite.ErrCode(err).ToPrimary() == sqlite.ResultConstraint
 }
 
 // text views b as a string without a copy, for BindText, which copies it.

@@ -11,17 +11,17 @@ import (
 	"github.com/orderlane/orderlane/pkg/es/internal/stored"
 )
 
-const eventColumns = `e.position, e.stream, e.version, e.type, e.schema, e.time, e.flags, e.meta, e.data`
+// selectEvents begins every query for records.
+const selectEvents = `SELECT e.position, s.stream, e.version, e.type, e.schema, e.time, e.flags, e.meta, e.data
+	FROM events e JOIN streams s ON s.id = e.stream `
 
-// scanRecord reads the event columns, of which the first is column at.
-func scanRecord(s *sqlite.Stmt, at int) (r es.Record, err error) {
+func scanRecord(s *sqlite.Stmt) (r es.Record, err error) {
 	r = es.Record{
-		Position: s.ColumnInt64(at), Stream: s.ColumnText(at + 1), Version: s.ColumnInt64(at + 2),
-		Type: s.ColumnText(at + 3), Schema: s.ColumnInt(at + 4), Time: time.UnixMicro(s.ColumnInt64(at + 5)).UTC(),
-		Data: blob(s, at+8),
+		Position: s.ColumnInt64(0), Stream: s.ColumnText(1), Version: s.ColumnInt64(2), Type: s.ColumnText(3),
+		Schema: s.ColumnInt(4), Time: time.UnixMicro(s.ColumnInt64(5)).UTC(), Data: blob(s, 8),
 	}
-	stored.SetFlags(&r, s.ColumnInt64(at+6))
-	r.Meta, err = stored.Metadata(blob(s, at+7))
+	stored.SetFlags(&r, s.ColumnInt64(6))
+	r.Meta, err = stored.Metadata(blob(s, 7))
 	return r, err
 }
 
@@ -46,26 +46,28 @@ func (l *Log) Load(ctx context.Context, streams []es.StreamQuery) ([]es.StreamSt
 
 func (c *conn) load(q *es.StreamQuery, st *es.StreamState) error {
 	st.Stream = q.Stream
-	err := c.rows(`SELECT version, data FROM states WHERE stream = ? AND state_version = ?`,
+	var id int64
+	err := c.rows(`SELECT id, CASE WHEN state_version = ?2 THEN state_at ELSE 0 END, CASE WHEN state_version = ?2 THEN state END
+		FROM streams WHERE stream = ?1`,
 		func(s *sqlite.Stmt) {
 			s.BindText(1, q.Stream)
 			s.BindInt64(2, int64(q.StateVersion))
 		},
 		func(s *sqlite.Stmt) error {
-			st.StateAt, st.State = s.ColumnInt64(0), blob(s, 1)
+			id, st.StateAt, st.State = s.ColumnInt64(0), s.ColumnInt64(1), blob(s, 2)
 			return nil
 		})
-	if err != nil {
+	if err != nil || id == 0 {
 		return err
 	}
 	st.Version = st.StateAt
-	return c.rows(`SELECT `+eventColumns+` FROM events e WHERE stream = ? AND version > ? ORDER BY version`,
+	return c.rows(selectEvents+`WHERE e.stream = ? AND e.version > ? ORDER BY e.version`,
 		func(s *sqlite.Stmt) {
-			s.BindText(1, q.Stream)
+			s.BindInt64(1, id)
 			s.BindInt64(2, st.StateAt)
 		},
 		func(s *sqlite.Stmt) error {
-			r, err := scanRecord(s, 0)
+			r, err := scanRecord(s)
 			st.Tail, st.Version = append(st.Tail, r), r.Version
 			return err
 		})
@@ -103,10 +105,10 @@ func (l *Log) Outcomes(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]es.O
 }
 
 func (c *conn) outcomeOfEvent(position int64) (o es.Outcome, err error) {
-	err = c.rows(`SELECT `+eventColumns+` FROM events e WHERE position = ?`,
+	err = c.rows(selectEvents+`WHERE e.position = ?`,
 		func(s *sqlite.Stmt) { s.BindInt64(1, position) },
 		func(s *sqlite.Stmt) error {
-			r, err := scanRecord(s, 0)
+			r, err := scanRecord(s)
 			o = stored.FromEvent(&r)
 			return err
 		})
@@ -117,7 +119,7 @@ func (c *conn) outcomeOfEvent(position int64) (o es.Outcome, err error) {
 func (l *Log) records(ctx context.Context, what, query string, bind func(*sqlite.Stmt)) (out []es.Record, err error) {
 	err = l.read(ctx, what, func(c *conn) error {
 		return c.rows(query, bind, func(s *sqlite.Stmt) error {
-			r, err := scanRecord(s, 0)
+			r, err := scanRecord(s)
 			out = append(out, r)
 			return err
 		})
@@ -130,7 +132,7 @@ func (l *Log) records(ctx context.Context, what, query string, bind func(*sqlite
 
 // Read implements es.Log.
 func (l *Log) Read(ctx context.Context, after int64, limit int) ([]es.Record, error) {
-	return l.records(ctx, "read", `SELECT `+eventColumns+` FROM events e WHERE position > ? ORDER BY position LIMIT ?`,
+	return l.records(ctx, "read", selectEvents+`WHERE e.position > ? ORDER BY e.position LIMIT ?`,
 		func(s *sqlite.Stmt) {
 			s.BindInt64(1, after)
 			s.BindInt64(2, bounded(limit))
@@ -140,7 +142,7 @@ func (l *Log) Read(ctx context.Context, after int64, limit int) ([]es.Record, er
 // ReadStream implements es.Log.
 func (l *Log) ReadStream(ctx context.Context, stream string, after int64, limit int) ([]es.Record, error) {
 	return l.records(ctx, "read stream "+stream,
-		`SELECT `+eventColumns+` FROM events e WHERE stream = ? AND version > ? ORDER BY version LIMIT ?`,
+		selectEvents+`WHERE e.stream = (SELECT id FROM streams WHERE stream = ?) AND e.version > ? ORDER BY e.version LIMIT ?`,
 		func(s *sqlite.Stmt) {
 			s.BindText(1, stream)
 			s.BindInt64(2, after)
@@ -152,7 +154,7 @@ func (l *Log) ReadStream(ctx context.Context, stream string, after int64, limit 
 func (l *Log) Personal(ctx context.Context, stream string, upTo int64) (out [][]byte, err error) {
 	err = l.read(ctx, "read what is personal of stream "+stream, func(c *conn) error {
 		return c.rows(`SELECT p.data FROM events e JOIN personal p ON p.position = e.position
-			WHERE e.stream = ? AND e.version <= ? ORDER BY e.version`,
+			WHERE e.stream = (SELECT id FROM streams WHERE stream = ?) AND e.version <= ? ORDER BY e.version`,
 			func(s *sqlite.Stmt) {
 				s.BindText(1, stream)
 				s.BindInt64(2, upTo)

@@ -12,6 +12,10 @@ import (
 
 // Plan is what a batch's rows need beside the batch.
 type Plan struct {
+	// Streams says, for each of the batch's streams, what the batch does to it.
+	Streams []Change
+	// Of is, for each event, the index of its stream.
+	Of []int
 	// Last is, for each outcome, the place in the batch (from 1) of the last event that its
 	// command wrote; 0 if it wrote none.
 	Last []int64
@@ -21,6 +25,13 @@ type Plan struct {
 	Erasures []es.StreamVersion
 	// Personal counts the events with a personal payload.
 	Personal int
+}
+
+// Change is what a batch does to one of its streams.
+type Change struct {
+	Version int64     // after the batch
+	Events  int       // how many it adds
+	State   *es.State // its new state row; nil if there is none
 }
 
 // Stray is a command without an outcome, and the place in the batch of its last event.
@@ -35,16 +46,11 @@ func NewPlan(b *es.Batch) (Plan, error) {
 	if n := len(b.Outcomes) + len(b.Parked); n > es.MaxBatchCommands {
 		return p, invalid("%d commands, more than %d", n, es.MaxBatchCommands)
 	}
-	if err := p.events(b); err != nil {
+	if err := p.streams(b); err != nil {
 		return p, err
 	}
 	if err := p.commands(b); err != nil {
 		return p, err
-	}
-	for i := range b.States {
-		if s := &b.States[i]; !plain(s.Stream) || s.Version < 1 {
-			return p, invalid("state of stream %q at version %d", s.Stream, s.Version)
-		}
 	}
 	for _, c := range b.Cursors {
 		if !plain(c.Name) {
@@ -54,29 +60,52 @@ func NewPlan(b *es.Batch) (Plan, error) {
 	return p, nil
 }
 
-// events checks that versions continue those of the streams, so that no log can store a gap.
-func (p *Plan) events(b *es.Batch) error {
-	next := make(map[string]int64, len(b.Streams))
-	for _, s := range b.Streams {
-		if _, twice := next[s.Stream]; twice || !plain(s.Stream) {
+// streams checks the names of the batch's streams and the versions of their states.
+func (p *Plan) streams(b *es.Batch) error {
+	index := make(map[string]int, len(b.Streams))
+	p.Streams = make([]Change, len(b.Streams))
+	for i, s := range b.Streams {
+		if _, twice := index[s.Stream]; twice || !plain(s.Stream) {
 			return invalid("stream %q is named twice or is no name", s.Stream)
 		}
-		next[s.Stream] = s.Version
+		index[s.Stream] = i
+		p.Streams[i].Version = s.Version
 	}
+	if err := p.events(b, index); err != nil {
+		return err
+	}
+	for i := range b.States {
+		s := &b.States[i]
+		of, named := index[s.Stream]
+		if !named || p.Streams[of].State != nil || s.Version < 1 || s.Version > p.Streams[of].Version {
+			return invalid("state of stream %q at version %d, which the batch does not name or reach", s.Stream, s.Version)
+		}
+		p.Streams[of].State = s
+	}
+	return nil
+}
+
+// events checks that versions continue those of the streams, so that no log can store a gap.
+func (p *Plan) events(b *es.Batch, index map[string]int) error {
+	p.Of = make([]int, len(b.Events))
 	for i := range b.Events {
 		r := &b.Events[i]
-		before, named := next[r.Stream]
-		switch {
-		case !named:
+		of, named := index[r.Stream]
+		if !named {
 			return invalid("event of stream %q, which the batch does not name", r.Stream)
-		case r.Version != before+1:
-			return invalid("event %s follows version %d", r.ID(), before)
+		}
+		p.Of[i] = of
+		change := &p.Streams[of]
+		switch {
+		case r.Version != change.Version+1:
+			return invalid("event %s follows version %d", r.ID(), change.Version)
 		case !plain(r.Type):
 			return invalid("event %s has type %q", r.ID(), r.Type)
 		case len(r.Data) == 0 || len(r.Data) > es.MaxPayload || len(r.Personal) > es.MaxPayload:
 			return invalid("event %s has %d bytes and %d personal ones; at most %d", r.ID(), len(r.Data), len(r.Personal), es.MaxPayload)
 		}
-		next[r.Stream] = r.Version
+		change.Version = r.Version
+		change.Events++
 		if r.Erases {
 			p.Erasures = append(p.Erasures, es.StreamVersion{Stream: r.Stream, Version: r.Version})
 		}

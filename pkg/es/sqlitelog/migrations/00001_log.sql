@@ -7,10 +7,22 @@ CREATE TABLE log (
 ) STRICT;
 INSERT INTO log (id, epoch) VALUES (1, lower(hex(randomblob(8))));
 
+-- A stream and its state as of a version (NULL where none was written yet). Events name their
+-- stream by its number here: of the indexes that an order writes to, only those by stream name
+-- and by command grow in the middle, where each entry costs a page; the rest grow at the end.
+CREATE TABLE streams (
+    id            INTEGER PRIMARY KEY,
+    stream        TEXT    NOT NULL,
+    state_at      INTEGER,
+    state_version INTEGER,
+    state         BLOB
+) STRICT;
+CREATE UNIQUE INDEX streams_by_name ON streams (stream);
+
 -- Times are microseconds since 1970. flags: 1 = written with a personal payload, 2 = erases.
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,
-    stream   TEXT    NOT NULL,
+    stream   INTEGER NOT NULL, -- streams.id
     version  INTEGER NOT NULL,
     type     TEXT    NOT NULL,
     schema   INTEGER NOT NULL,
@@ -45,15 +57,6 @@ CREATE TABLE outcomes (
 ) STRICT;
 CREATE UNIQUE INDEX outcomes_by_command ON outcomes (command);
 CREATE INDEX outcomes_by_time ON outcomes (time) WHERE time IS NOT NULL;
-
-CREATE TABLE states (
-    id            INTEGER PRIMARY KEY,
-    stream        TEXT    NOT NULL,
-    version       INTEGER NOT NULL,
-    state_version INTEGER NOT NULL,
-    data          BLOB    NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX states_by_stream ON states (stream);
 
 -- id is the order of first parking; it is never used again.
 CREATE TABLE parked (
