@@ -19,7 +19,13 @@ import (
 	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var oneTopic = []kafka.TopicSpec{{Name: "things", Partitions: 2}}
 

@@ -9,19 +9,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/IBM/sarama"
+	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
 func deleteRecords(t *testing.T, addr, topic string, partition int32, before int64) {
 	t.Helper()
-	cfg := sarama.NewConfig()
-	cfg.Version = sarama.V4_0_0_0
-	a, err := sarama.NewClusterAdmin([]string{addr}, cfg)
+	a, err := kafka.NewAdmin(kafka.Config{Brokers: []string{addr}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	if err := a.DeleteRecords(topic, map[int32]int64{partition: before}); err != nil {
+	if err := a.DeleteRecords(t.Context(), kafka.Partition{Topic: topic, ID: partition}, before); err != nil {
 		t.Fatal(err)
 	}
 }
