@@ -221,12 +221,12 @@ func (d *Documents[T]) fold(e *entry[T]) error {
 		}
 		version := c.rec.Version
 		if e.accumulates {
-			version = c.rec.Offset + 1
+			version = e.version + 1 // a count of changes; the checkpoint keeps repeats away
 		}
 		if version <= e.version {
 			continue // the document has it
 		}
-		if version > e.version+1 && !e.accumulates {
+		if version > e.version+1 {
 			return &RecordError{c.rec, fmt.Errorf("version %d of %s follows version %d: events are missing", version, e.key, e.version)}
 		}
 		if err := protect(c.fold, e.doc); err != nil {
