@@ -41,6 +41,7 @@ const (
 	HeaderIfVersion     = "ce_ifversion"     // refuse the command at another stream version
 	HeaderAfter         = "ce_after"         // consistency tokens to know before deciding
 	HeaderReplyTo       = "ce_replyto"       // partition of the outcomes topic where a caller waits
+	HeaderStatus        = "ce_status"        // of a command, as an outcome tells it
 )
 
 const (
@@ -207,3 +208,10 @@ func DeriveID(parts ...string) uuid.UUID {
 	}
 	return uuid.NewSHA1(namespace, []byte(b.String()))
 }
+
+// The roles of callers.
+const (
+	RoleCustomer = "customer"
+	RoleStaff    = "staff"
+	RoleService  = "service"
+)

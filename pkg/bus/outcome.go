@@ -109,6 +109,7 @@ func outcomeRecord(service string, a *es.Answer) (kafka.Record, error) {
 		e.Type = TypeReply
 	}
 	r := e.Record(OutcomesTopic, []byte(body.CommandID), data)
+	r.Headers = append(r.Headers, kafka.Header{Key: HeaderStatus, Value: []byte(o.Status)})
 	if waits(a) {
 		r.Partition = *a.Command.Reply.(*int32)
 	}

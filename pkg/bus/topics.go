@@ -39,7 +39,7 @@ func ServiceTopics(service string, personal bool, partitions, replication int) [
 	topics := []kafka.TopicSpec{
 		topic(CommandsTopic(service), kept(CommandRetention)),
 		topic(EventsTopic(service), map[string]string{"retention.ms": "-1"}),
-		topic(DeadLettersTopic(service), kept(DeadLetterRetention)),
+		DeadLetters(service, partitions, replication),
 	}
 	if personal {
 		topics = append(topics, topic(PersonalTopic(service), map[string]string{"cleanup.policy": "compact"}))
@@ -54,4 +54,11 @@ func Outcomes(partitions, replication int) kafka.TopicSpec {
 
 func kept(d time.Duration) map[string]string {
 	return map[string]string{"retention.ms": strconv.FormatInt(d.Milliseconds(), 10)}
+}
+
+// DeadLetters is the topic of what a service, of either side, could not handle.
+func DeadLetters(service string, partitions, replication int) kafka.TopicSpec {
+	return kafka.TopicSpec{
+		Name: DeadLettersTopic(service), Partitions: partitions, Replication: replication, Config: kept(DeadLetterRetention),
+	}
 }

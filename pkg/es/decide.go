@@ -68,7 +68,7 @@ func (d *decision) decide(p *pending, now time.Time) error {
 		Command: p.Meta.Command, Type: p.Type, Stream: p.Stream, Status: StatusSucceeded,
 		Digest: p.Meta.Digest, Time: now,
 	}
-	if p.IfVersion != nil && *p.IfVersion != s.version {
+	if p.IfVersion != nil && *p.IfVersion != s.version && (*p.IfVersion != AnyVersion || s.version == 0) {
 		refusal := fault.Precondition("stream_moved_on", "the resource is at version %d, not %d: read it again", s.version, *p.IfVersion)
 		d.refuse(p, outcome, refusal)
 		return nil

@@ -30,6 +30,9 @@ const (
 // before it stopped. The command may have been decided.
 var ErrStopped = errors.New("es: engine stopped before the command was answered")
 
+// AnyVersion as Command.IfVersion asks for a stream that exists.
+const AnyVersion int64 = -1
+
 // Command is one command on its way through an engine.
 type Command struct {
 	Type   string
@@ -41,7 +44,8 @@ type Command struct {
 	Of   Behaviour
 	Body any
 
-	// IfVersion refuses the command if the stream is at another version; nil: any.
+	// IfVersion refuses the command if the stream is at another version, or, with
+	// AnyVersion, if it does not exist; nil: never.
 	IfVersion *int64
 
 	// Creates says that the stream is new if the command is: its state is not loaded and the

@@ -1,0 +1,59 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/components/cqrs"
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// Handler handles one type of command; it is Watermill's.
+type Handler = cqrs.CommandHandler
+
+// Handle returns the handler of commands of type C, which must be Typed.
+func Handle[C any](handle func(ctx context.Context, command *C) error) Handler {
+	name := marshaler{}.Name(new(C))
+	return cqrs.NewCommandHandler(name, handle)
+}
+
+// Consumer drives a command group: a Watermill router with the group as its one handler.
+type Consumer struct {
+	router     *message.Router
+	subscriber message.Subscriber
+}
+
+// NewConsumer returns the consumer of a group. On its end it gives handlers that are under
+// way up to drain to finish; the subscriber must keep their contexts alive for that.
+func NewConsumer(group *CommandGroup, subscriber message.Subscriber, drain time.Duration, log *slog.Logger) (*Consumer, error) {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: drain}, quiet(log))
+	if err != nil {
+		return nil, fmt.Errorf("bus: make the router of %s: %w", group.topic, err)
+	}
+	group.Attach(router, subscriber)
+	return &Consumer{router: router, subscriber: subscriber}, nil
+}
+
+// Running is closed when messages are taken.
+func (c *Consumer) Running() chan struct{} { return c.router.Running() }
+
+// Run takes messages until ctx ends; then it takes no more, lets those in flight finish,
+// and leaves the group.
+func (c *Consumer) Run(ctx context.Context) error {
+	drained := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() { drained <- c.subscriber.Close() })
+	err := c.router.Run(context.WithoutCancel(ctx)) // ends when its subscription does
+	if !stop() {
+		err = errors.Join(err, <-drained)
+	}
+	return err
+}
+
+// quiet tells Watermill's news about its own routine at debug level only.
+func quiet(log *slog.Logger) watermill.LoggerAdapter {
+	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
+}

@@ -1,0 +1,283 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sort"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/es"
+	"github.com/orderlane/orderlane/pkg/fault"
+	"github.com/orderlane/orderlane/pkg/kafka"
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// Bounds of the operator routes.
+const (
+	maxListed   = 1000
+	adminWait   = 30 * time.Second // how long a repair or a discard may take
+	payloadText = 4096             // bytes of a payload that are shown
+)
+
+// operator serves /admin/: parked commands and broken keys. It is safe for concurrent use.
+type operator struct {
+	platform *Platform
+
+	mu          sync.Mutex
+	logs        map[string]parkedLog
+	projections map[string]*projection.Projection
+}
+
+type parkedLog struct {
+	log    es.Log
+	engine *es.Engine
+}
+
+// ParkedCommand is a parked command as operators see it.
+type ParkedCommand struct {
+	Service  string            `json:"service"`
+	ID       string            `json:"id"`
+	Type     string            `json:"type"`
+	Key      string            `json:"key"`
+	Reason   string            `json:"reason"`
+	Attempts int               `json:"attempts"`
+	Time     time.Time         `json:"time"`
+	Topic    string            `json:"topic"`
+	Headers  map[string]string `json:"headers,omitzero"`
+	Payload  string            `json:"payload,omitzero"`
+}
+
+// BrokenKey is a key that a view can't fold on, as operators see it.
+type BrokenKey struct {
+	View      string    `json:"view"`
+	Key       string    `json:"key"`
+	Topic     string    `json:"topic"`
+	Partition int32     `json:"partition"`
+	Offset    int64     `json:"offset"`
+	Type      string    `json:"type"`
+	Reason    string    `json:"reason"`
+	Time      time.Time `json:"time"`
+}
+
+// ViewReport says how a view is.
+type ViewReport struct {
+	View   string      `json:"view"`
+	Broken []BrokenKey `json:"broken"`
+}
+
+func newOperator(p *Platform) *operator {
+	o := &operator{platform: p, logs: make(map[string]parkedLog), projections: make(map[string]*projection.Projection)}
+	p.Env.Admin.HandleFunc("GET /admin/deadletters", answer(o.listParked))
+	p.Env.Admin.HandleFunc("GET /admin/deadletters/{id}", answer(o.showParked))
+	p.Env.Admin.HandleFunc("POST /admin/deadletters/{id}/retry", answer(o.retryParked))
+	p.Env.Admin.HandleFunc("POST /admin/deadletters/{id}/discard", answer(o.discardParked))
+	p.Env.Admin.HandleFunc("GET /admin/projections", answer(o.listProjections))
+	p.Env.Admin.HandleFunc("POST /admin/projections/repair/{key}", answer(o.repair))
+	return o
+}
+
+func (o *operator) addLog(service string, log es.Log, engine *es.Engine) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.logs[service] = parkedLog{log, engine}
+}
+
+func (o *operator) addProjection(view string, p *projection.Projection) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.projections[view] = p
+}
+
+// services returns the services with a log here, by name.
+func (o *operator) services() (names []string, logs map[string]parkedLog) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	logs = make(map[string]parkedLog, len(o.logs))
+	for name, l := range o.logs {
+		names, logs[name] = append(names, name), l
+	}
+	sort.Strings(names)
+	return names, logs
+}
+
+func (o *operator) views() (names []string, views map[string]*projection.Projection) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	views = make(map[string]*projection.Projection, len(o.projections))
+	for name, p := range o.projections {
+		names, views[name] = append(names, name), p
+	}
+	sort.Strings(names)
+	return names, views
+}
+
+// answer makes a handler of a function: JSON out, faults by their table.
+func answer(do func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), adminWait)
+		defer cancel()
+		v, err := do(r.WithContext(ctx))
+		status := http.StatusOK
+		if err != nil {
+			f, ok := fault.Of(err)
+			if !ok {
+				f = &fault.Fault{Code: "internal", Detail: err.Error()}
+			}
+			status, v = f.Kind.HTTPStatus(), f
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.MarshalWrite(w, v, json.Deterministic(true)) // the client is gone
+	}
+}
+
+func (o *operator) listParked(r *http.Request) (any, error) {
+	limit := maxListed
+	if s := r.FormValue("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > maxListed {
+			return nil, fault.Invalid("bad_limit", "limit is 1 to %d", maxListed)
+		}
+		limit = n
+	}
+	out := []ParkedCommand{}
+	names, logs := o.services()
+	for _, name := range names {
+		if only := r.FormValue("service"); only != "" && only != name {
+			continue
+		}
+		parked, err := logs[name].log.ParkedCommands(r.Context(), uuid.Nil, limit-len(out))
+		if err != nil {
+			return nil, fmt.Errorf("list the parked commands of %s: %w", name, err)
+		}
+		for _, p := range parked {
+			c := parkedCommand(name, p)
+			c.Headers, c.Payload = nil, ""
+			out = append(out, c)
+		}
+		if len(out) >= limit {
+			break
+		}
+	}
+	return out, nil
+}
+
+func parkedCommand(service string, p es.Parked) ParkedCommand {
+	payload := p.Payload
+	if len(payload) > payloadText {
+		payload = payload[:payloadText]
+	}
+	return ParkedCommand{
+		Service: service, ID: p.Command.String(), Type: p.Type, Key: p.Key, Reason: p.Reason, Attempts: p.Attempts,
+		Time: p.Time, Topic: p.Topic, Headers: p.Headers, Payload: string(payload),
+	}
+}
+
+// find returns the parked command that the request names.
+func (o *operator) find(r *http.Request) (service string, l parkedLog, p es.Parked, err error) {
+	id, err := uuid.Parse(r.PathValue("id"))
+	if err != nil {
+		return "", l, p, fault.Invalid("bad_command_id", "%q is no command id", r.PathValue("id"))
+	}
+	names, logs := o.services()
+	for _, name := range names {
+		p, ok, err := logs[name].log.ParkedCommand(r.Context(), id)
+		if err != nil {
+			return "", l, p, fmt.Errorf("look for the command in %s: %w", name, err)
+		}
+		if ok {
+			return name, logs[name], p, nil
+		}
+	}
+	return "", l, p, fault.NotFound("parked_command", id.String())
+}
+
+func (o *operator) showParked(r *http.Request) (any, error) {
+	service, _, p, err := o.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return parkedCommand(service, p), nil
+}
+
+func (o *operator) retryParked(r *http.Request) (any, error) {
+	service, _, p, err := o.find(r)
+	if err != nil {
+		return nil, err
+	}
+	record := bus.Resend(p)
+	if err := o.platform.Producer.Publish(r.Context(), []kafka.Record{record}); err != nil {
+		return nil, fmt.Errorf("send the parked command %s again: %w", p.Command, err)
+	}
+	return parkedCommand(service, p), nil
+}
+
+func (o *operator) discardParked(r *http.Request) (any, error) {
+	service, l, p, err := o.find(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.engine.Discard(r.Context(), p, p.Key, o.platform.Clock()); err != nil {
+		return nil, err
+	}
+	return parkedCommand(service, p), nil
+}
+
+func (o *operator) listProjections(r *http.Request) (any, error) {
+	reports := []ViewReport{}
+	names, views := o.views()
+	for _, name := range names {
+		broken, err := views[name].AllBroken(r.Context(), "", maxListed)
+		if err != nil {
+			return nil, fmt.Errorf("list the broken keys of %s: %w", name, err)
+		}
+		report := ViewReport{View: name, Broken: []BrokenKey{}}
+		for _, b := range broken {
+			report.Broken = append(report.Broken, BrokenKey{
+				View: name, Key: b.Key, Topic: b.Topic, Partition: b.Partition, Offset: b.Offset,
+				Type: b.Type, Reason: b.Reason, Time: b.Time,
+			})
+		}
+		reports = append(reports, report)
+	}
+	return reports, nil
+}
+
+// Repaired says which views folded a key anew.
+type Repaired struct {
+	Key   string   `json:"key"`
+	Views []string `json:"views"`
+}
+
+// repair folds a key anew in every view here that has records of it.
+func (o *operator) repair(r *http.Request) (any, error) {
+	key := r.PathValue("key")
+	done := Repaired{Key: key, Views: []string{}}
+	names, views := o.views()
+	for _, name := range names {
+		if only := r.FormValue("view"); only != "" && only != name {
+			continue
+		}
+		err := views[name].Repair(r.Context(), key)
+		switch {
+		case errors.Is(err, projection.ErrNotOwner):
+		case err != nil:
+			return nil, fmt.Errorf("repair %s in %s: %w", key, name, err)
+		default:
+			done.Views = append(done.Views, name)
+		}
+	}
+	if len(done.Views) == 0 {
+		return nil, &fault.Fault{Kind: fault.KindNotFound, Code: "key_not_here",
+			Detail: fmt.Sprintf("no view of this process has records of the key %q; ask the other instances, or look at the key", key)}
+	}
+	return done, nil
+}

@@ -1,0 +1,124 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/daemon"
+	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/kafka"
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// Reader is what the handlers of a read service ask. Both are nil until the store is open,
+// which is before the API is served.
+type Reader struct {
+	Store      projection.Store
+	Projection *projection.Projection
+}
+
+// maxFetch is how many records a projection takes from a partition at once.
+const maxFetch = 1000
+
+// AddRead adds a read service to the process: its view is kept up to date from its topics.
+func (p *Platform) AddRead(name string, view projection.View) *Reader {
+	r := &Reader{}
+	database := p.Health.Require(name + " store")
+	p.Sup.Add(daemon.StageResources, daemon.Component{
+		Name: name + " store",
+		Start: func(ctx context.Context) error {
+			return daemon.Retry(ctx, database, daemon.DefaultBackoff, func(ctx context.Context) error {
+				return p.openRead(ctx, name, view, r, database)
+			})
+		},
+	})
+	return r
+}
+
+func (p *Platform) openRead(ctx context.Context, name string, view projection.View, r *Reader, database *daemon.Part) error {
+	store, err := p.openStore(ctx, name)
+	if err != nil {
+		return err
+	}
+	projected, err := projection.New(ctx, projection.Options{
+		View: view, Store: store, Clock: p.Clock, Log: p.Logger(name), Watch: p.Metrics.Projection(view.Name(), database),
+		Replay: p.Admin.ReadRange, DeadLetter: p.deadLetter(name),
+	})
+	if err != nil {
+		_ = store.Close() // the error is why it was opened in vain
+		return err
+	}
+	r.Store, r.Projection = store, projected
+	p.Sup.Opened(name+" store", func(context.Context) error { return store.Close() })
+
+	var topics []string
+	for _, s := range view.Sources() {
+		topics = append(topics, s.Topic)
+	}
+	group := kafka.GroupConfig{
+		Config: p.Kafka, Group: fmt.Sprintf("%s-v%d", view.Name(), view.Version()), Topics: topics, MaxBatch: maxFetch,
+	}
+	p.Sup.Add(daemon.StageViews, daemon.Component{Name: name + " projection", Run: projected.Run})
+	p.Sup.Add(daemon.StageRelays, daemon.Component{
+		Name: name + " topics",
+		Run:  func(ctx context.Context) error { return kafka.ConsumeGroup(ctx, group, projected) },
+	})
+	p.operator.addProjection(view.Name(), projected)
+	return nil
+}
+
+// deadLetter publishes a copy of a message that a view could not fold.
+func (p *Platform) deadLetter(name string) func(context.Context, projection.DeadLetter) error {
+	return func(ctx context.Context, d projection.DeadLetter) error {
+		r, err := bus.DeadLetterRecord(name, bus.DeadLetter{
+			Topic: d.Topic, Partition: d.Partition, Offset: d.Offset, Consumer: name,
+			MessageID: d.ID, MessageType: d.Type, Stream: d.Key, Reason: d.Reason, Time: d.Time,
+		})
+		if err != nil {
+			return err
+		}
+		return p.Producer.Publish(ctx, []kafka.Record{r})
+	}
+}
+
+// FreshnessWait is how long a query waits for a view to be as fresh as its consistency
+// token asks, unless the client prefers another time.
+const FreshnessWait = 2 * time.Second
+
+// Fresh returns when the view is as fresh as the tokens ask, or refuses when the time that
+// the client prefers, or FreshnessWait, is up. Streams that the view never shows are ignored.
+func (r *Reader) Fresh(ctx context.Context, p *httpapi.ReadParams) error {
+	if len(p.Tokens) == 0 {
+		return nil
+	}
+	wait, cancel := httpapi.WaitContext(ctx, p.Wait.Or(FreshnessWait))
+	defer cancel()
+	for _, t := range p.Tokens {
+		err := r.Projection.WaitVersion(wait, t.Stream, t.Version)
+		switch {
+		case err == nil:
+		case wait.Err() != nil:
+			return httpapi.NotYetConsistent(p.Tokens)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// Stale says that a view could not take up an event of what it shows.
+type Stale struct {
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason" doc:"What the view could not take up; operators repair it"`
+}
+
+// Stale returns why what is shown of a key may be out of date; nil, as a rule.
+func (r *Reader) Stale(ctx context.Context, key string) (*Stale, error) {
+	broken, err := r.Projection.Broken(ctx, key)
+	if err != nil || len(broken) == 0 {
+		return nil, err
+	}
+	return &Stale{Since: broken[0].Time, Reason: broken[0].Type + " could not be applied"}, nil
+}

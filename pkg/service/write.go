@@ -1,0 +1,113 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/daemon"
+	"github.com/orderlane/orderlane/pkg/es"
+	"github.com/orderlane/orderlane/pkg/kafka"
+	"github.com/orderlane/orderlane/pkg/relay"
+)
+
+// Write is a service that decides commands: what it consumes and what it publishes.
+type Write struct {
+	Name string
+	// Public returns the public name and body of a stored event.
+	Public func(*es.Record) (name string, body any, err error)
+	// Handlers handle the service's command types; they end in the engine.
+	Handlers func(*es.Engine) []bus.Handler
+}
+
+// Upkeep of a log.
+const (
+	expireEvery = time.Minute
+	expireLimit = 10_000 // outcomes deleted at once
+)
+
+// AddWrite adds a write service to the process.
+func (p *Platform) AddWrite(w Write) {
+	log := p.Logger(w.Name)
+	database := p.Health.Require(w.Name + " log")
+	p.Sup.Add(daemon.StageResources, daemon.Component{
+		Name: w.Name + " log",
+		Start: func(ctx context.Context) error {
+			var store es.Log
+			err := daemon.Retry(ctx, database, daemon.DefaultBackoff, func(ctx context.Context) (err error) {
+				store, err = p.openLog(ctx, w.Name)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			p.Sup.Opened(w.Name+" log", func(context.Context) error { return store.Close() })
+			return p.addWriteParts(w, store, database)
+		},
+	})
+	log.Debug("added", "kind", "write")
+}
+
+func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) error {
+	feed := es.NewFeed(store)
+	publication := &bus.Publication{Service: w.Name, Log: store, Public: w.Public}
+	sender := relay.New(relay.Options{
+		Name: "relay", Holder: p.NewID().String(), Log: store, From: feed, Clock: p.Clock,
+		Translate: publication.Translate, Producer: p.relayProducer(w.Name),
+		Observer: p.Metrics.Relay(w.Name, p.Health.Watch(w.Name+" relay")),
+	})
+	engine := es.NewEngine(es.Options{
+		Log: store, Clock: p.Clock, Publish: bus.PublishAnswers(p.Producer, w.Name),
+		OnAppend: feed.Add, Cursors: sender.Cursors, Observer: p.Metrics.Engine(w.Name, database),
+	})
+	consumer, err := p.consumer(w, engine)
+	if err != nil {
+		return err
+	}
+	p.Sup.Add(daemon.StageRelays, daemon.Component{Name: w.Name + " relay", Run: sender.Run})
+	p.Sup.Add(daemon.StageEngines, daemon.Component{
+		Name: w.Name + " engine",
+		Run:  func(ctx context.Context) error { return engine.Run(ctx, p.Settings.DrainDeadline) },
+	})
+	p.Sup.Add(daemon.StageEngines, daemon.Component{
+		Name: w.Name + " upkeep",
+		Run:  func(ctx context.Context) error { return p.expire(ctx, w.Name, store) },
+	})
+	p.Sup.Add(daemon.StageConsumers, daemon.Component{Name: w.Name + " commands", Run: consumer.Run})
+	p.operator.addLog(w.Name, store, engine)
+	return nil
+}
+
+func (p *Platform) consumer(w Write, engine *es.Engine) (*bus.Consumer, error) {
+	s := p.Settings
+	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
+		Config: p.Kafka, Group: w.Name, Mode: kafka.ByTurn, Window: s.Kafka.Window,
+		Drain: s.DrainDeadline, Logger: p.Logger(w.Name),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.Metrics.Subscriber(w.Name, subscriber.Stats)
+	group := bus.NewCommandGroup(w.Name, engine, w.Handlers(engine)...)
+	return bus.NewConsumer(group, subscriber, s.DrainDeadline, p.Logger(w.Name))
+}
+
+// expire forgets outcomes that are older than they have to be kept.
+func (p *Platform) expire(ctx context.Context, service string, store es.Log) error {
+	ticker := time.NewTicker(expireEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		n, err := store.ExpireOutcomes(ctx, p.Clock().Add(-p.Settings.OutcomeRetention), expireLimit)
+		if err != nil && ctx.Err() == nil {
+			p.Logger(service).Warn("outcomes were not expired", "error", err)
+		} else if n > 0 {
+			p.Logger(service).Debug("outcomes expired", "count", fmt.Sprint(n))
+		}
+	}
+}

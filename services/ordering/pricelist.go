@@ -1,0 +1,209 @@
+package ordering
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	catalog "github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/kafka"
+	"github.com/orderlane/orderlane/pkg/money"
+)
+
+// PriceList is what ordering knows of products: the fold of catalog's events, kept in
+// memory by every instance, which reads all partitions from their start. Orders are priced
+// from it and never from what a client says. It is safe for concurrent use.
+type PriceList struct {
+	mu      sync.RWMutex
+	offers  map[string]*listed  // by stream
+	waiting map[string][]waiter // for a version of a stream
+	ends    map[kafka.Partition]int64
+	behind  int // partitions that have not been read up to their end as of the start
+	ready   chan struct{}
+}
+
+type listed struct {
+	offer   Offer
+	version int64
+}
+
+type waiter struct {
+	version int64
+	known   chan struct{}
+}
+
+// NewPriceList returns a list that is ready when all that was on the topic at the start,
+// up to the given ends (next offsets), is folded.
+func NewPriceList() *PriceList {
+	return &PriceList{offers: make(map[string]*listed), waiting: make(map[string][]waiter), ready: make(chan struct{})}
+}
+
+// Expect says up to which offsets the list must be read before it is ready. Call it before
+// the first Deliver.
+func (l *PriceList) Expect(ends map[kafka.Partition]int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends = make(map[kafka.Partition]int64)
+	for p, end := range ends {
+		if end > 0 {
+			l.ends[p] = end
+		}
+	}
+	l.behind = len(l.ends)
+	if l.behind == 0 {
+		close(l.ready)
+	}
+}
+
+// Ready is closed when the list is complete as of the start.
+func (l *PriceList) Ready() <-chan struct{} { return l.ready }
+
+// Offer returns what the list says of a product.
+func (l *PriceList) Offer(sku string) Offer {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if p := l.offers[productStream(sku)]; p != nil {
+		return p.offer
+	}
+	return Offer{}
+}
+
+// Await returns when the list knows a stream up to a version, or with ctx's error. Streams
+// that are no products are not waited for.
+func (l *PriceList) Await(ctx context.Context, stream string, version int64) error {
+	if bus.ResourceOf(stream).Type != productCategory {
+		return nil
+	}
+	l.mu.Lock()
+	if p := l.offers[stream]; p != nil && p.version >= version {
+		l.mu.Unlock()
+		return nil
+	}
+	w := waiter{version, make(chan struct{})}
+	l.waiting[stream] = append(l.waiting[stream], w)
+	l.mu.Unlock()
+	select {
+	case <-w.known:
+		return nil
+	case <-ctx.Done():
+		l.forget(stream, w)
+		return context.Cause(ctx)
+	}
+}
+
+func (l *PriceList) forget(stream string, gone waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	left := l.waiting[stream][:0]
+	for _, w := range l.waiting[stream] {
+		if w.known != gone.known {
+			left = append(left, w)
+		}
+	}
+	l.waiting[stream] = left
+	if len(left) == 0 {
+		delete(l.waiting, stream)
+	}
+}
+
+const productCategory = "product"
+
+func productStream(sku string) string { return productCategory + "-" + sku }
+
+// Assigned implements kafka.BatchHandler: every start reads everything.
+func (l *PriceList) Assigned(context.Context, kafka.Generation, []kafka.Partition) (map[kafka.Partition]int64, error) {
+	return nil, nil
+}
+
+// Revoked implements kafka.BatchHandler.
+func (l *PriceList) Revoked([]kafka.Partition) {}
+
+// Deliver implements kafka.BatchHandler. An event that can't be read is an error, tried
+// again for ever: to price orders from a list with holes would be worse than to wait.
+func (l *PriceList) Deliver(_ context.Context, records []kafka.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range records {
+		if err := l.fold(&records[i]); err != nil {
+			return err
+		}
+	}
+	if len(records) > 0 {
+		last := &records[len(records)-1]
+		l.reached(kafka.Partition{Topic: last.Topic, ID: last.Partition}, last.Offset+1)
+	}
+	return nil
+}
+
+// reached notes how far a partition was read.
+func (l *PriceList) reached(p kafka.Partition, next int64) {
+	if end, ok := l.ends[p]; ok && next >= end {
+		delete(l.ends, p)
+		if l.behind--; l.behind == 0 {
+			close(l.ready)
+		}
+	}
+}
+
+func (l *PriceList) fold(r *kafka.Record) error {
+	e, err := bus.EnvelopeOf(r)
+	if err != nil {
+		return err
+	}
+	p := l.offers[e.Subject]
+	if p == nil {
+		p = &listed{}
+	}
+	if e.StreamVersion <= p.version {
+		return nil // a repeat
+	}
+	next := *p
+	if err := next.offer.fold(e.Type, r.Value); err != nil {
+		return fmt.Errorf("ordering: price list: read %s: %w", e.ID, err)
+	}
+	next.version = e.StreamVersion
+	l.offers[e.Subject] = &next
+	for _, w := range l.waiting[e.Subject] {
+		if w.version <= next.version {
+			close(w.known)
+		}
+	}
+	if waiting := l.waiting[e.Subject]; waiting != nil {
+		left := waiting[:0]
+		for _, w := range waiting {
+			if w.version > next.version {
+				left = append(left, w)
+			}
+		}
+		l.waiting[e.Subject] = left
+		if len(left) == 0 {
+			delete(l.waiting, e.Subject)
+		}
+	}
+	return nil
+}
+
+// fold changes an offer by one of catalog's events; types it does not know say nothing of
+// prices.
+func (o *Offer) fold(eventType string, data []byte) error {
+	switch eventType {
+	case catalog.TypeProductDefined:
+		var e catalog.ProductDefined
+		if err := bus.Decode(data, &e); err != nil {
+			return err
+		}
+		*o = Offer{Known: true, Name: e.Name, Price: e.Price, TaxClass: e.TaxClass}
+	case catalog.TypeProductPriceChanged:
+		var e struct {
+			Price money.Amount `json:"price"`
+		}
+		if err := bus.Decode(data, &e); err != nil {
+			return err
+		}
+		o.Price = e.Price
+	case catalog.TypeProductWithdrawn:
+		o.Withdrawn = true
+	}
+	return nil
+}

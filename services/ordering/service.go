@@ -1,0 +1,126 @@
+package ordering
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	catalog "github.com/orderlane/orderlane/api/catalog"
+	api "github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/daemon"
+	"github.com/orderlane/orderlane/pkg/es"
+	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/kafka"
+	"github.com/orderlane/orderlane/pkg/service"
+)
+
+// knowledgeWait is how long a command waits until the price list knows what its
+// consistency tokens name; then it is decided on what is known.
+const knowledgeWait = 2 * time.Second
+
+// Add adds the ordering service to a process: it consumes ordering.commands.v1 and
+// catalog.events.v1, and publishes ordering.events.v1 and ordering.personal.v1.
+func Add(p *service.Platform) {
+	prices := NewPriceList()
+	part := p.Health.Require("ordering price list")
+	p.Sup.Add(daemon.StageViews, daemon.Component{
+		Name:  "ordering price list",
+		Start: func(ctx context.Context) error { return expect(ctx, p, prices, part) },
+		Run: func(ctx context.Context) error {
+			return kafka.ConsumeAll(ctx, kafka.GroupConfig{
+				Config: p.Kafka, Group: "ordering-prices", Topics: []string{bus.EventsTopic(catalog.Service)},
+			}, prices)
+		},
+	})
+	p.Sup.Add(daemon.StageRelays, daemon.Component{
+		Name: "ordering price list complete",
+		Start: func(ctx context.Context) error {
+			select {
+			case <-prices.Ready():
+				part.Ready()
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		},
+	})
+	p.AddWrite(service.Write{
+		Name: api.Service, Public: public,
+		Handlers: func(engine *es.Engine) []bus.Handler { return handlers(engine, prices) },
+	})
+}
+
+// expect notes how far the price list must be read before orders are priced from it.
+func expect(ctx context.Context, p *service.Platform, prices *PriceList, part *daemon.Part) error {
+	return daemon.Retry(ctx, nil, daemon.DefaultBackoff, func(ctx context.Context) error {
+		topic := bus.EventsTopic(catalog.Service)
+		ranges, err := p.Admin.Offsets(ctx, topic)
+		if err != nil {
+			part.Missing(err.Error())
+			return err
+		}
+		part.Missing("reading " + topic)
+		ends := make(map[kafka.Partition]int64, len(ranges))
+		for id, r := range ranges {
+			if r.Last > r.First {
+				ends[kafka.Partition{Topic: topic, ID: id}] = r.Last
+			}
+		}
+		prices.Expect(ends)
+		return nil
+	})
+}
+
+func handlers(engine *es.Engine, prices *PriceList) []bus.Handler {
+	return []bus.Handler{
+		bus.Handle(func(ctx context.Context, c *api.PlaceOrder) error {
+			if err := awaitTokens(ctx, prices); err != nil {
+				return err
+			}
+			return bus.Submit(ctx, engine, Orders, c.OrderID, Command(placeOf(c, prices)), true)
+		}),
+		bus.Handle(func(ctx context.Context, c *api.ChangeAddress) error {
+			by := bus.EnvelopeFrom(ctx).Caller
+			return bus.Submit(ctx, engine, Orders, c.OrderID, Command(ChangeAddress{
+				ID: c.OrderID, Address: Address(c.ShipTo), By: Caller{ID: by.ID, Customer: by.Role == bus.RoleCustomer},
+			}), false)
+		}),
+	}
+}
+
+// awaitTokens waits until the price list knows what the command's consistency tokens name.
+func awaitTokens(ctx context.Context, prices *PriceList) error {
+	after := bus.EnvelopeFrom(ctx).After
+	if after == "" {
+		return nil
+	}
+	tokens, err := httpapi.ParseTokens(after)
+	if err != nil {
+		return fmt.Errorf("ordering: consistency tokens of a command: %w", err)
+	}
+	wait, cancel := context.WithTimeout(ctx, knowledgeWait)
+	defer cancel()
+	for _, t := range tokens {
+		if prices.Await(wait, t.Stream, t.Version) != nil {
+			return ctx.Err() // the time is up: decide on what is known
+		}
+	}
+	return nil
+}
+
+func placeOf(c *api.PlaceOrder, prices *PriceList) Place {
+	wanted := make([]Wanted, len(c.Lines))
+	for i, l := range c.Lines {
+		wanted[i] = Wanted{SKU: l.SKU, Quantity: l.Quantity, Offer: prices.Offer(l.SKU)}
+	}
+	delivery := c.Delivery
+	if delivery == "" {
+		delivery = DefaultDelivery
+	}
+	return Place{
+		Customer: c.CustomerID, Currency: c.Currency, Wanted: wanted,
+		Personal: Personal{ShipTo: Address(c.ShipTo), Email: c.Email}, Delivery: delivery,
+		Discount: c.DiscountCode, Payment: c.Payment.Method, ExpectedTotal: c.ExpectedTotal,
+	}
+}

@@ -1,0 +1,73 @@
+// Command orderlane is the whole platform in one binary: `orderlane serve` runs every
+// service in one process with everything embedded, `orderlane serve ordering` one service
+// of a fleet. It is the only place that knows every service.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+	"github.com/posener/complete"
+	"github.com/willabides/kongplete"
+
+	"github.com/orderlane/orderlane/pkg/daemon"
+)
+
+type cli struct {
+	Serve       serveCommand       `cmd:"" help:"Run all services in this process, or those that are named."`
+	Config      configCommand      `cmd:"" help:"Print every setting of serve: its value, where that comes from, and what it is."`
+	Deadletters deadlettersCommand `cmd:"" help:"Look at commands that could not be handled, and send them again or give them up."`
+	Projections projectionsCommand `cmd:"" help:"Look at the views, and fold a key anew that a view could not go on with."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+
+	InstallCompletions kongplete.InstallCompletions `cmd:"" name:"completion" help:"Print the line that turns on completion in your shell."`
+}
+
+func main() {
+	var c cli
+	parser := kong.Must(&c,
+		kong.Name("orderlane"),
+		kong.Description("An order platform for a shop: commands over HTTP, events on Kafka, views of their own."),
+		kong.UsageOnError(),
+	)
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = s.name
+	}
+	kongplete.Complete(parser, kongplete.WithPredictor("service", complete.PredictSet(names...)))
+	os.Exit(daemon.Execute(parser, os.Args[1:]))
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run() error {
+	fmt.Println("orderlane", version())
+	return nil
+}
+
+// version is that of the module, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return s.Value[:12]
+		}
+	}
+	return "development"
+}
+
+type configCommand struct {
+	daemon.Settings `embed:""`
+}
+
+// Run prints the settings.
+func (c *configCommand) Run(ctx *kong.Context) error { return daemon.PrintSettings(os.Stdout, ctx) }

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/orderlane/orderlane/pkg/fault"
+	"github.com/orderlane/orderlane/pkg/service"
+)
+
+// operatorTimeout is how long an operator command waits for one process.
+const operatorTimeout = 40 * time.Second
+
+// adminFlags say which processes an operator command asks.
+type adminFlags struct {
+	Admin []string `env:"ORDERLANE_ADMIN" default:"http://127.0.0.1:8081" placeholder:"URL,..." help:"Operator addresses of the processes to ask."`
+}
+
+// ask calls an admin route of one process.
+func ask[T any](ctx context.Context, base, method, path string) (answer T, err error) {
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(base, "/")+path, nil)
+	if err != nil {
+		return answer, err
+	}
+	resp, err := (&http.Client{Timeout: operatorTimeout}).Do(r)
+	if err != nil {
+		return answer, fmt.Errorf("no process answers at %s; is orderlane running there? (%w)", base, errors.Unwrap(err))
+	}
+	defer resp.Body.Close() //nolint:errcheck // it is read to its end
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return answer, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		f := &fault.Fault{}
+		if json.Unmarshal(data, f) != nil || f.Code == "" {
+			return answer, fmt.Errorf("%s answers %s", base, resp.Status)
+		}
+		return answer, f
+	}
+	return answer, json.Unmarshal(data, &answer)
+}
+
+// one asks each process until one knows the thing.
+func one[T any](ctx context.Context, flags adminFlags, method, path string) (answer T, err error) {
+	for _, base := range flags.Admin {
+		answer, err = ask[T](ctx, base, method, path)
+		if f, ok := fault.Of(err); !ok || f.Kind != fault.KindNotFound {
+			return answer, err
+		}
+	}
+	return answer, err
+}
+
+type deadlettersCommand struct {
+	List    deadlettersList    `cmd:"" help:"List parked commands."`
+	Show    deadlettersShow    `cmd:"" help:"Show a parked command with its payload and why it was parked."`
+	Retry   deadlettersRetry   `cmd:"" help:"Send a parked command through its topic again."`
+	Discard deadlettersDiscard `cmd:"" help:"Give a parked command up: its outcome is failed, for good."`
+}
+
+type deadlettersList struct {
+	adminFlags
+	Service string `help:"Only those of one service."`
+}
+
+// Run lists.
+func (c *deadlettersList) Run() error {
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "COMMAND\tSERVICE\tTYPE\tKEY\tPARKED\tATTEMPTS\tREASON")
+	total := 0
+	for _, base := range c.Admin {
+		parked, err := ask[[]service.ParkedCommand](context.Background(), base, http.MethodGet, "/admin/deadletters?service="+url.QueryEscape(c.Service))
+		if err != nil {
+			return err
+		}
+		for _, p := range parked {
+			total++
+			reason, _, _ := strings.Cut(p.Reason, "\n")
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", p.ID, p.Service, p.Type, p.Key, p.Time.Format(time.RFC3339), p.Attempts, reason)
+		}
+	}
+	if total == 0 {
+		fmt.Println("no command is parked")
+		return nil
+	}
+	return t.Flush()
+}
+
+// parkedID names a parked command.
+type parkedID struct {
+	adminFlags
+	ID string `arg:"" help:"The command's id."`
+}
+
+func (c *parkedID) path(action string) string {
+	return "/admin/deadletters/" + url.PathEscape(c.ID) + action
+}
+
+type deadlettersShow struct{ parkedID }
+
+// Run shows.
+func (c *deadlettersShow) Run() error {
+	p, err := one[service.ParkedCommand](context.Background(), c.adminFlags, http.MethodGet, c.path(""))
+	if err != nil {
+		return err
+	}
+	return json.MarshalWrite(os.Stdout, p, jsontext.Multiline(true), json.Deterministic(true))
+}
+
+type deadlettersRetry struct{ parkedID }
+
+// Run sends again.
+func (c *deadlettersRetry) Run() error {
+	p, err := one[service.ParkedCommand](context.Background(), c.adminFlags, http.MethodPost, c.path("/retry"))
+	if err == nil {
+		fmt.Printf("command %s is on %s again; its status tells what becomes of it\n", p.ID, p.Topic)
+	}
+	return err
+}
+
+type deadlettersDiscard struct{ parkedID }
+
+// Run gives up.
+func (c *deadlettersDiscard) Run() error {
+	p, err := one[service.ParkedCommand](context.Background(), c.adminFlags, http.MethodPost, c.path("/discard"))
+	if err == nil {
+		fmt.Printf("command %s is given up\n", p.ID)
+	}
+	return err
+}
+
+type projectionsCommand struct {
+	List   projectionsList   `cmd:"" help:"List the views and the keys that they could not go on with."`
+	Repair projectionsRepair `cmd:"" help:"Fold a key anew from its topics."`
+}
+
+type projectionsList struct{ adminFlags }
+
+// Run lists.
+func (c *projectionsList) Run() error {
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "VIEW\tBROKEN KEY\tSINCE\tMESSAGE\tREASON")
+	for _, base := range c.Admin {
+		views, err := ask[[]service.ViewReport](context.Background(), base, http.MethodGet, "/admin/projections")
+		if err != nil {
+			return err
+		}
+		for _, v := range views {
+			if len(v.Broken) == 0 {
+				fmt.Fprintf(t, "%s\tnone\n", v.View)
+			}
+			for _, b := range v.Broken {
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s/%d/%d\t%s\n", v.View, b.Key, b.Time.Format(time.RFC3339), b.Topic, b.Partition, b.Offset, b.Reason)
+			}
+		}
+	}
+	return t.Flush()
+}
+
+type projectionsRepair struct {
+	adminFlags
+	View string `help:"Only in this view."`
+	Key  string `arg:"" help:"The key, such as order-<id> or product-<sku>."`
+}
+
+// Run repairs in every process that has the key.
+func (c *projectionsRepair) Run() error {
+	path := "/admin/projections/repair/" + url.PathEscape(c.Key) + "?view=" + url.QueryEscape(c.View)
+	var missed error
+	repaired := false
+	for _, base := range c.Admin {
+		done, err := ask[service.Repaired](context.Background(), base, http.MethodPost, path)
+		if f, ok := fault.Of(err); ok && f.Kind == fault.KindNotFound {
+			missed = err
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		repaired = true
+		fmt.Printf("%s: %s is folded anew in %s\n", base, done.Key, strings.Join(done.Views, ", "))
+	}
+	if repaired {
+		return nil
+	}
+	return missed
+}

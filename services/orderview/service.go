@@ -1,0 +1,68 @@
+package orderview
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/service"
+)
+
+// Service is the service's name on the command line.
+const Service = "orderview"
+
+// Add adds the order view to a process: it consumes ordering's events and personal data, the
+// command topics and the outcomes, and answers queries for orders and commands.
+func Add(p *service.Platform) {
+	q := &queries{p.AddRead(Service, newView())}
+	q.register(p.API)
+}
+
+// errors are the statuses that every query may be answered with, beside 200.
+var queryErrors = []int{400, 401, 404, 422, 429, 503}
+
+type orderOutput struct {
+	ETag string `header:"ETag"`
+	Body *Order
+}
+
+func (q *queries) register(api huma.API) {
+	operation := func(path, id, summary, tag string) huma.Operation {
+		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{tag}, Errors: queryErrors}
+	}
+	huma.Register(api, operation("/v1/orders/{id}", "get-order", "An order", "orders"),
+		func(ctx context.Context, in *struct {
+			ID          string `path:"id" format:"uuid"`
+			IfNoneMatch string `header:"If-None-Match"`
+			httpapi.ReadParams
+		}) (*orderOutput, error) {
+			order, err := q.order(ctx, in.ID, &in.ReadParams)
+			if err != nil {
+				return nil, err
+			}
+			etag := httpapi.ETag(httpapi.Tokens{{Stream: orderCategory + "-" + order.ID, Version: order.Version}})
+			if order.Stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
+				return nil, httpapi.NotModified(etag)
+			}
+			return &orderOutput{ETag: etag, Body: order}, nil
+		})
+	huma.Register(api, operation("/v1/orders", "list-orders", "Orders, newest first", "orders"),
+		func(ctx context.Context, in *struct {
+			filter
+			httpapi.PageParams
+			httpapi.ReadParams
+		}) (*struct{ Body *httpapi.List[Order] }, error) {
+			list, err := q.list(ctx, in.filter, &in.PageParams, &in.ReadParams)
+			return &struct{ Body *httpapi.List[Order] }{list}, err
+		})
+	huma.Register(api, operation("/v1/commands/{id}", "get-command", "How far a command has come", "commands"),
+		func(ctx context.Context, in *struct {
+			ID string `path:"id" format:"uuid"`
+			httpapi.ReadParams
+		}) (*struct{ Body *Command }, error) {
+			c, err := q.command(ctx, in.ID, &in.ReadParams)
+			return &struct{ Body *Command }{c}, err
+		})
+}

@@ -1,0 +1,148 @@
+package storefront
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/fault"
+	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/pkg/service"
+)
+
+// Service is the service's name on the command line.
+const Service = "storefront"
+
+// Add adds the storefront to a process: it consumes catalog.events.v1 and answers queries
+// for products.
+func Add(p *service.Platform) {
+	q := &queries{p.AddRead(Service, newView())}
+	q.register(p.API)
+}
+
+// Product is a product as clients see it.
+type Product struct {
+	SKU     string `json:"sku"`
+	OnSale  bool   `json:"on_sale"`
+	Version int64  `json:"version"`
+	catalog.Details
+	Stale *service.Stale `json:"stale,omitempty" doc:"There if the view could not take up an event of this product"`
+}
+
+type queries struct{ *service.Reader }
+
+type productOutput struct {
+	ETag string `header:"ETag"`
+	Body *Product
+}
+
+// errors are the statuses that every query may be answered with, beside 200.
+var queryErrors = []int{400, 401, 404, 422, 429, 503}
+
+func (q *queries) register(api huma.API) {
+	huma.Register(api, huma.Operation{
+		OperationID: "get-product", Method: http.MethodGet, Path: "/v1/products/{sku}",
+		Summary: "A product", Tags: []string{"products"}, Errors: queryErrors,
+	}, func(ctx context.Context, in *struct {
+		SKU         string `path:"sku" pattern:"^[A-Za-z0-9._-]{1,64}$" patternDescription:"a SKU: 1 to 64 of A-Z a-z 0-9 . _ -"`
+		IfNoneMatch string `header:"If-None-Match"`
+		httpapi.ReadParams
+	}) (*productOutput, error) {
+		p, err := q.product(ctx, in.SKU, &in.ReadParams)
+		if err != nil {
+			return nil, err
+		}
+		etag := httpapi.ETag(httpapi.Tokens{{Stream: productCategory + "-" + p.SKU, Version: p.Version}})
+		if p.Stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
+			return nil, httpapi.NotModified(etag)
+		}
+		return &productOutput{ETag: etag, Body: p}, nil
+	})
+	huma.Register(api, huma.Operation{
+		OperationID: "list-products", Method: http.MethodGet, Path: "/v1/products",
+		Summary: "Products on sale, by SKU", Tags: []string{"products"}, Errors: queryErrors,
+	}, func(ctx context.Context, in *struct {
+		Category string `query:"category" maxLength:"64"`
+		httpapi.PageParams
+		httpapi.ReadParams
+	}) (*struct{ Body *httpapi.List[Product] }, error) {
+		list, err := q.list(ctx, in.Category, &in.PageParams, &in.ReadParams)
+		return &struct{ Body *httpapi.List[Product] }{list}, err
+	})
+}
+
+func (q *queries) product(ctx context.Context, sku string, p *httpapi.ReadParams) (*Product, error) {
+	if err := q.Fresh(ctx, p); err != nil {
+		return nil, err
+	}
+	stream := productCategory + "-" + sku
+	var found *Product
+	err := q.Store.Query(ctx, "SELECT version, doc FROM "+productsTable+" WHERE key = $1", []any{stream},
+		func(row projection.Row) (err error) {
+			found, err = read(row.Int(0), row.Text(1))
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	stale, err := q.Stale(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	if found == nil {
+		return nil, fault.NotFound("product", sku)
+	}
+	found.Stale = stale
+	return found, nil
+}
+
+func read(version int64, doc string) (*Product, error) {
+	var p product
+	if err := bus.Decode([]byte(doc), &p); err != nil {
+		return nil, fmt.Errorf("storefront: read a product: %w", err)
+	}
+	return &Product{SKU: p.SKU, OnSale: p.OnSale, Version: version, Details: p.Details}, nil
+}
+
+// list returns the products on sale, by SKU.
+func (q *queries) list(ctx context.Context, category string, page *httpapi.PageParams, p *httpapi.ReadParams) (*httpapi.List[Product], error) {
+	if err := q.Fresh(ctx, p); err != nil {
+		return nil, err
+	}
+	after, err := page.After(category, 1)
+	if err != nil {
+		return nil, err
+	}
+	from := ""
+	if after != nil {
+		from = after[0]
+	}
+	sql := "SELECT key, version, doc FROM " + productsTable + " WHERE on_sale = $1 AND key > $2 ORDER BY key LIMIT $3"
+	args := []any{true, from, page.Limit + 1}
+	if category != "" {
+		sql = "SELECT key, version, doc FROM " + productsTable +
+			" WHERE on_sale = $1 AND key > $2 AND category = $3 ORDER BY key LIMIT $4"
+		args = []any{true, from, category, page.Limit + 1}
+	}
+	out := &httpapi.List[Product]{Items: []Product{}}
+	var last string
+	err = q.Store.Query(ctx, sql, args, func(row projection.Row) error {
+		if len(out.Items) == page.Limit {
+			out.NextCursor = httpapi.EncodeCursor(category, last)
+			return nil
+		}
+		found, err := read(row.Int(1), row.Text(2))
+		if err != nil {
+			return err
+		}
+		last = row.Text(0)
+		out.Items = append(out.Items, *found)
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,112 @@
+// Package storefront answers what the shop sells: it folds catalog's events into a
+// document per product.
+package storefront
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// The view's name and version, in tables, checkpoints and the consumer group.
+const (
+	viewName    = "storefront"
+	viewVersion = 1
+)
+
+var productsTable = projection.TableName(viewName, viewVersion, "products")
+
+// product is a product as it is kept.
+type product struct {
+	SKU     string          `json:"sku"`
+	Details catalog.Details `json:"details"`
+	OnSale  bool            `json:"on_sale"`
+}
+
+// view is the projection.View.
+type view struct {
+	products *projection.Documents[product]
+	projection.Parts
+}
+
+func newView() *view {
+	v := &view{products: projection.NewDocuments(projection.Collection[product]{
+		Table: productsTable, Topic: bus.EventsTopic(catalog.Service),
+		Columns: []projection.Column{{Name: "category", Kind: projection.Text}, {Name: "on_sale", Kind: projection.Bool}},
+		Values: func(row []any, _ string, p *product) []any {
+			return append(row, p.Details.Category, p.OnSale)
+		},
+	})}
+	v.Parts = projection.Parts{v.products}
+	return v
+}
+
+// Name implements projection.View.
+func (*view) Name() string { return viewName }
+
+// Version implements projection.View.
+func (*view) Version() int { return viewVersion }
+
+// Sources implements projection.View.
+func (*view) Sources() []projection.Source {
+	return []projection.Source{{Topic: bus.EventsTopic(catalog.Service), Log: true}}
+}
+
+// Schema implements projection.View.
+func (v *view) Schema(projection.Dialect) []string {
+	return []string{
+		v.products.Schema(),
+		fmt.Sprintf("CREATE INDEX %[1]s_category ON %[1]s (on_sale, category, key)", productsTable),
+	}
+}
+
+// Fold implements projection.View.
+func (v *view) Fold(r *projection.Record) error {
+	switch r.Type {
+	case catalog.TypeProductDefined:
+		var e catalog.ProductDefined
+		if err := bus.Decode(r.Value, &e); err != nil {
+			return fmt.Errorf("decode %s: %w", r.Type, err)
+		}
+		v.products.Change(r, func(p *product) error {
+			*p = product{SKU: e.SKU, Details: e.Details, OnSale: true}
+			return nil
+		})
+	case catalog.TypeProductPriceChanged:
+		var e catalog.ProductPriceChanged
+		if err := bus.Decode(r.Value, &e); err != nil {
+			return fmt.Errorf("decode %s: %w", r.Type, err)
+		}
+		v.products.Change(r, func(p *product) error {
+			p.Details.Price = e.Price
+			return nil
+		})
+	case catalog.TypeProductWithdrawn:
+		v.products.Change(r, func(p *product) error {
+			p.OnSale = false
+			return nil
+		})
+	default:
+		v.products.Change(r, nil) // of a later release: only the version moves
+	}
+	return nil
+}
+
+// Forget implements projection.View.
+func (v *view) Forget(ctx context.Context, tx projection.Tx, _, key string) error {
+	return v.products.Forget(ctx, tx, key)
+}
+
+// StreamVersion implements projection.View.
+func (v *view) StreamVersion(ctx context.Context, q projection.Queryer, stream string) (int64, bool, error) {
+	if bus.ResourceOf(stream).Type != productCategory {
+		return 0, false, nil
+	}
+	version, err := v.products.Version(ctx, q, stream)
+	return version, true, err
+}
+
+const productCategory = "product"
