@@ -79,6 +79,7 @@ type KafkaProcess struct {
 // or fails, as with Kafka.
 func StartKafka(t testing.TB, settings ...string) *KafkaProcess {
 	t.Helper()
+	skipIfMissing(t, "Apache Kafka", EnvKafka)
 	kafka, err := server.StartKafka(settings...)
 	must(t, "Apache Kafka", err)
 	k := &KafkaProcess{process: process{t: t, server: kafka}, kafka: kafka}
@@ -101,6 +102,7 @@ type PostgresProcess struct {
 // skipped, or fails, as with Postgres.
 func StartPostgres(t testing.TB, settings ...string) *PostgresProcess {
 	t.Helper()
+	skipIfMissing(t, "PostgreSQL", EnvPostgres)
 	postgres, err := server.StartPostgres(settings...)
 	must(t, "PostgreSQL", err)
 	p := &PostgresProcess{process: process{t: t, server: postgres}, postgres: postgres}

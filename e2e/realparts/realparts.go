@@ -83,10 +83,8 @@ var (
 // the same time: name topics and groups with Unique, and do not stop it.
 func Kafka(t testing.TB) []string {
 	t.Helper()
+	skipIfMissing(t, "Apache Kafka", EnvKafka)
 	if address := os.Getenv(EnvKafka); address != "" {
-		if strings.HasPrefix(address, missingPrefix) {
-			skip(t, "Apache Kafka", errors.New(address))
-		}
 		return strings.Split(address, ",")
 	}
 	kafka, err := sharedKafka.get(func() (*server.Kafka, error) { return server.StartKafka() })
@@ -99,10 +97,8 @@ func Kafka(t testing.TB) []string {
 // the test, after the clean-ups that the test registers later.
 func Postgres(t testing.TB) string {
 	t.Helper()
+	skipIfMissing(t, "PostgreSQL", EnvPostgres)
 	address := os.Getenv(EnvPostgres)
-	if strings.HasPrefix(address, missingPrefix) {
-		skip(t, "PostgreSQL", errors.New(address))
-	}
 	if address == "" {
 		postgres, err := sharedPostgres.get(func() (*server.Postgres, error) { return server.StartPostgres() })
 		must(t, "PostgreSQL", err)
@@ -139,6 +135,15 @@ func Unique(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	return name + "-" + hex.EncodeToString(random[:])
+}
+
+// skipIfMissing ends the test when the environment says that there is no such
+// server to be had, and why.
+func skipIfMissing(t testing.TB, what, env string) {
+	t.Helper()
+	if address := os.Getenv(env); strings.HasPrefix(address, missingPrefix) {
+		skip(t, what, errors.New(address))
+	}
 }
 
 // must ends the test when a server could not be had: skipped if it is missing,
