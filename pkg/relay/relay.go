@@ -182,6 +182,7 @@ func (r *Relay) lead(ctx context.Context) (bool, error) {
 	}
 	if !ok {
 		r.stop()
+		r.opts.Observer.Leading(false)
 		return false, nil
 	}
 	r.until = now.Add(leaseTTL)
@@ -232,7 +233,6 @@ func (r *Relay) Flush(ctx context.Context) error {
 func (r *Relay) stop() {
 	if r.producer != nil {
 		_ = r.producer.Close() // nothing of ours is in flight
-		r.opts.Observer.Leading(false)
 	}
 	r.producer, r.resumed, r.until = nil, nil, time.Time{}
 }
@@ -241,6 +241,7 @@ func (r *Relay) stop() {
 // known for certain.
 func (r *Relay) resign(ctx context.Context) {
 	r.stop()
+	r.opts.Observer.Leading(false)
 	_ = r.opts.Log.Release(ctx, r.opts.Name, r.opts.Holder) // it expires anyway
 }
 

@@ -3,6 +3,7 @@ package ordering
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	catalog "github.com/orderlane/orderlane/api/catalog"
@@ -18,9 +19,7 @@ type PriceList struct {
 	mu      sync.RWMutex
 	offers  map[string]*listed  // by stream
 	waiting map[string][]waiter // for a version of a stream
-	ends    map[kafka.Partition]int64
-	behind  int // partitions that have not been read up to their end as of the start
-	ready   chan struct{}
+	next    map[kafka.Partition]int64
 }
 
 type listed struct {
@@ -33,31 +32,31 @@ type waiter struct {
 	known   chan struct{}
 }
 
-// NewPriceList returns a list that is ready when all that was on the topic at the start,
-// up to the given ends (next offsets), is folded.
+// NewPriceList returns an empty list.
 func NewPriceList() *PriceList {
-	return &PriceList{offers: make(map[string]*listed), waiting: make(map[string][]waiter), ready: make(chan struct{})}
+	return &PriceList{
+		offers: make(map[string]*listed), waiting: make(map[string][]waiter), next: make(map[kafka.Partition]int64),
+	}
 }
 
-// Expect says up to which offsets the list must be read before it is ready. Call it before
-// the first Deliver.
-func (l *PriceList) Expect(ends map[kafka.Partition]int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ends = make(map[kafka.Partition]int64)
-	for p, end := range ends {
-		if end > 0 {
-			l.ends[p] = end
+// Load reads all that is on the topic now, before the first order is priced. Deliver goes
+// on from there. After an error it may be called again.
+func (l *PriceList) Load(ctx context.Context, admin *kafka.Admin, topic string) error {
+	ranges, err := admin.Offsets(ctx, topic)
+	if err != nil {
+		return err
+	}
+	for id, held := range ranges {
+		p := kafka.Partition{Topic: topic, ID: id}
+		err := admin.ReadRange(ctx, p, held.First, held.Last, func(r kafka.Record) error {
+			return l.Deliver(ctx, []kafka.Record{r})
+		})
+		if err != nil {
+			return err
 		}
 	}
-	l.behind = len(l.ends)
-	if l.behind == 0 {
-		close(l.ready)
-	}
+	return nil
 }
-
-// Ready is closed when the list is complete as of the start.
-func (l *PriceList) Ready() <-chan struct{} { return l.ready }
 
 // Offer returns what the list says of a product.
 func (l *PriceList) Offer(sku string) Offer {
@@ -111,9 +110,11 @@ const productCategory = "product"
 
 func productStream(sku string) string { return productCategory + "-" + sku }
 
-// Assigned implements kafka.BatchHandler: every start reads everything.
+// Assigned implements kafka.BatchHandler: every instance goes on where it is itself.
 func (l *PriceList) Assigned(context.Context, kafka.Generation, []kafka.Partition) (map[kafka.Partition]int64, error) {
-	return nil, nil
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return maps.Clone(l.next), nil
 }
 
 // Revoked implements kafka.BatchHandler.
@@ -131,19 +132,9 @@ func (l *PriceList) Deliver(_ context.Context, records []kafka.Record) error {
 	}
 	if len(records) > 0 {
 		last := &records[len(records)-1]
-		l.reached(kafka.Partition{Topic: last.Topic, ID: last.Partition}, last.Offset+1)
+		l.next[kafka.Partition{Topic: last.Topic, ID: last.Partition}] = last.Offset + 1
 	}
 	return nil
-}
-
-// reached notes how far a partition was read.
-func (l *PriceList) reached(p kafka.Partition, next int64) {
-	if end, ok := l.ends[p]; ok && next >= end {
-		delete(l.ends, p)
-		if l.behind--; l.behind == 0 {
-			close(l.ready)
-		}
-	}
 }
 
 func (l *PriceList) fold(r *kafka.Record) error {

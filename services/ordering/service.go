@@ -24,51 +24,21 @@ const knowledgeWait = 2 * time.Second
 func Add(p *service.Platform) {
 	prices := NewPriceList()
 	part := p.Health.Require("ordering price list")
+	topic := bus.EventsTopic(catalog.Service)
 	p.Sup.Add(daemon.StageViews, daemon.Component{
-		Name:  "ordering price list",
-		Start: func(ctx context.Context) error { return expect(ctx, p, prices, part) },
-		Run: func(ctx context.Context) error {
-			return kafka.ConsumeAll(ctx, kafka.GroupConfig{
-				Config: p.Kafka, Group: "ordering-prices", Topics: []string{bus.EventsTopic(catalog.Service)},
-			}, prices)
-		},
-	})
-	p.Sup.Add(daemon.StageRelays, daemon.Component{
-		Name: "ordering price list complete",
+		Name: "ordering price list",
 		Start: func(ctx context.Context) error {
-			select {
-			case <-prices.Ready():
-				part.Ready()
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+			return daemon.Retry(ctx, part, daemon.DefaultBackoff, func(ctx context.Context) error {
+				return prices.Load(ctx, p.Admin, topic)
+			})
+		},
+		Run: func(ctx context.Context) error {
+			return kafka.ConsumeAll(ctx, kafka.GroupConfig{Config: p.Kafka, Topics: []string{topic}, Log: p.Logger(api.Service)}, prices)
 		},
 	})
 	p.AddWrite(service.Write{
-		Name: api.Service, Public: public,
+		Name: api.Service, Personal: true, Public: public,
 		Handlers: func(engine *es.Engine) []bus.Handler { return handlers(engine, prices) },
-	})
-}
-
-// expect notes how far the price list must be read before orders are priced from it.
-func expect(ctx context.Context, p *service.Platform, prices *PriceList, part *daemon.Part) error {
-	return daemon.Retry(ctx, nil, daemon.DefaultBackoff, func(ctx context.Context) error {
-		topic := bus.EventsTopic(catalog.Service)
-		ranges, err := p.Admin.Offsets(ctx, topic)
-		if err != nil {
-			part.Missing(err.Error())
-			return err
-		}
-		part.Missing("reading " + topic)
-		ends := make(map[kafka.Partition]int64, len(ranges))
-		for id, r := range ranges {
-			if r.Last > r.First {
-				ends[kafka.Partition{Topic: topic, ID: id}] = r.Last
-			}
-		}
-		prices.Expect(ends)
-		return nil
 	})
 }
 

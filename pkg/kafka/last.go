@@ -1,0 +1,37 @@
+package kafka
+
+import (
+	"context"
+	"hash/fnv"
+)
+
+// PartitionOf is the partition of a key in a topic of so many partitions, as Sarama's
+// default partitioner and kafka-go's Hash balancer have it: FNV-1a, sign dropped.
+func PartitionOf(key []byte, partitions int32) int32 {
+	h := fnv.New32a()
+	_, _ = h.Write(key) // never fails
+	p := int32(h.Sum32()) % partitions
+	if p < 0 {
+		return -p
+	}
+	return p
+}
+
+// lastWindow is how far LastRecord looks back first: beyond the markers that a few
+// transactions leave.
+const lastWindow = 16
+
+// LastRecord returns the last committed record that a partition holds; ok is false if it
+// holds none. Markers and aborted records at its end are passed over.
+func (a *Admin) LastRecord(ctx context.Context, p Partition, held Range) (last Record, ok bool, err error) {
+	for window := int64(lastWindow); ; window *= 4 {
+		from := max(held.First, held.Last-window)
+		err = a.ReadRange(ctx, p, from, held.Last, func(r Record) error {
+			last, ok = r, true
+			return nil
+		})
+		if err != nil || ok || from == held.First {
+			return last, ok, err
+		}
+	}
+}
