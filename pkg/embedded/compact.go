@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -19,19 +20,63 @@ import (
 const (
 	backupDir  = "compacting"      // complete, and to be put back
 	backupPart = "compacting.part" // not complete, or no longer needed
+
+	// sizeFile holds how many bytes the last compaction has left.
+	sizeFile = "compacted.size"
+	// smallEnough is what may be compacted at each Close: some 50 ms. Above that it waits until as
+	// much again has been written, so that stopping stays quick and each byte is copied about once.
+	smallEnough = 4 << 20
 )
 
-// compact drops what later records of the same key have replaced, in topics that ask for it. Among that
-// is what a tombstone erased, once the tombstone is older than the topic's delete.retention.ms.
+// compact drops what later records of the same key have replaced, in topics that ask for it,
+// if there is enough of it to be worth while. The last batch of a partition always stays.
 func (b *Broker) compact() error {
 	parts, err := compacted(b.dir)
 	if err != nil || len(parts) == 0 {
 		return err
 	}
+	size, err := sizeOfPartitions(b.dir, parts)
+	if err != nil || (size > smallEnough && size < 2*lastSize(b.dir)) {
+		return err
+	}
+	if err := b.compactNow(parts); err != nil {
+		return err
+	}
+	size, err = sizeOfPartitions(b.dir, parts)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, sizeFile), strconv.AppendInt(nil, size, 10), 0o640); err != nil {
+		return fmt.Errorf("embedded: remember the size: %w", err)
+	}
+	return nil
+}
+
+func lastSize(dir string) int64 {
+	raw, err := os.ReadFile(filepath.Join(dir, sizeFile))
+	if err != nil {
+		return 0
+	}
+	return max(0, atoi(string(raw)))
+}
+
+func sizeOfPartitions(dir string, parts []string) (int64, error) {
+	var sum int64
+	for _, p := range parts {
+		n, err := sizeOf(filepath.Join(dir, "partitions", p))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a partition that holds nothing has no directory
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+func (b *Broker) compactNow(parts []string) error {
 	part := filepath.Join(b.dir, backupPart)
 	for _, p := range parts {
 		err := linkAll(filepath.Join(b.dir, "partitions", p), filepath.Join(part, p))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a partition that holds nothing has no directory
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return errors.Join(fmt.Errorf("embedded: keep %s while it is compacted: %w", p, err), os.RemoveAll(part))
 		}
 	}

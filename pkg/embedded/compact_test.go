@@ -60,3 +60,36 @@ func TestACompactionThatWasCutShortIsUndone(t *testing.T) {
 		t.Error("what was put back is still there")
 	}
 }
+
+func TestALargeTopicIsCompactedAgainOnlyOnceItHasDoubled(t *testing.T) {
+	dir := t.TempDir()
+	big := strings.Repeat("x", 1<<19)
+	write := func(n int) (left int64) {
+		b := start(t, Options{Dir: dir, Topics: latest})
+		c, stop := client(t, b.Addr())
+		for range n {
+			produce(t, c, "latest", 0, big)
+		}
+		stop()
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		size, err := sizeOf(filepath.Join(dir, "partitions"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return size
+	}
+	if left := write(4); left > 3<<19 {
+		t.Errorf("a small topic was left at %d bytes", left)
+	}
+	if err := os.WriteFile(filepath.Join(dir, sizeFile), []byte("5000000"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if left := write(12); left < 12<<19 {
+		t.Errorf("it was compacted to %d bytes before it had doubled", left)
+	}
+	if left := write(12); left > 3<<19 {
+		t.Errorf("it was left at %d bytes although it had doubled", left)
+	}
+}
