@@ -107,9 +107,12 @@ func (d *Documents[T]) Change(rec *Record, fold func(doc *T) error) {
 
 // Accumulate collects what a record changes in a document that is not its stream's, such as
 // a count per day. The key must name the record's partition too, since the partitions have
-// different owners: rollups are kept per partition and summed when read.
+// different owners: rollups are kept per partition and summed when read. A repair of one key
+// adds what was missing and cannot take out what was wrong: that takes another version of the view.
 func (d *Documents[T]) Accumulate(rec *Record, key string, fold func(doc *T) error) {
-	d.add(rec, key, fold, true)
+	if !rec.Refolded() {
+		d.add(rec, key, fold, true)
+	}
 }
 
 func (d *Documents[T]) add(rec *Record, key string, fold func(doc *T) error, accumulates bool) {

@@ -27,6 +27,7 @@ func TestWhatWaitsInAllPartitionsIsCommittedTogether(t *testing.T) {
 		want(t, "stepped", fmt.Sprint(s.Records, s.Folded, s.Commits), "7 7 1")
 		want(t, "view", shown(t, in.store, in.view), `order-1 2 {"sum":11,"steps":["5","6"]} 6 11
 order-2 1 {"sum":7,"steps":["7"]} 7 7
+commands of partition 0 1
 partition 0 2
 partition 1 1
 c1 1 change succeeded 3

@@ -77,8 +77,13 @@ type Record struct {
 	Position int64  // ce_position, 0 if there is none
 	Epoch    string // ce_epoch, empty if there is none
 
-	claim *claim
+	claim  *claim
+	folded bool
 }
+
+// Refolded says that a repair folds the record although it has been folded before: what
+// adds up over keys has it already, and must leave it out.
+func (r *Record) Refolded() bool { return r.folded }
 
 // RecordError says which record a Flush failed for.
 type RecordError struct {

@@ -169,17 +169,20 @@ type ordersView struct {
 	healed    bool // trouble is over: another build of the view
 	orders    *projection.Documents[order]
 	sizes     *projection.Documents[int]
+	counts    *projection.Documents[int] // of commands: folding one twice shows
 	accepted  *projection.Rows
 	statuses  *projection.Rows
 	ordersT   string
 	sizesT    string
+	countsT   string
 	commandsT string
 }
 
 func newOrdersView(version int) *ordersView {
 	v := &ordersView{
 		version: version, ordersT: projection.TableName("test", version, "orders"),
-		sizesT: projection.TableName("test", version, "sizes"), commandsT: projection.TableName("test", version, "commands"),
+		countsT: projection.TableName("test", version, "counts"),
+		sizesT:  projection.TableName("test", version, "sizes"), commandsT: projection.TableName("test", version, "commands"),
 	}
 	v.orders = projection.NewDocuments(projection.Collection[order]{
 		Table: v.ordersT, Topic: events, Columns: []projection.Column{{Name: "last"}, {Name: "sum", Kind: projection.Int}},
@@ -192,6 +195,7 @@ func newOrdersView(version int) *ordersView {
 		},
 	})
 	v.sizes = projection.NewDocuments(projection.Collection[int]{Table: v.sizesT, Topic: events})
+	v.counts = projection.NewDocuments(projection.Collection[int]{Table: v.countsT, Topic: commands})
 	v.accepted = projection.NewRows(projection.Table{
 		Name: v.commandsT, Key: []string{"id"}, Rank: "accepted",
 		Columns: []projection.Column{{Name: "id"}, {Name: "accepted", Kind: projection.Int}, {Name: "type"}},
@@ -200,7 +204,7 @@ func newOrdersView(version int) *ordersView {
 		Name: v.commandsT, Key: []string{"id"}, Rank: "rank",
 		Columns: []projection.Column{{Name: "id"}, {Name: "status"}, {Name: "rank", Kind: projection.Int}},
 	})
-	v.Parts = projection.Parts{v.orders, v.sizes, v.accepted, v.statuses}
+	v.Parts = projection.Parts{v.orders, v.sizes, v.counts, v.accepted, v.statuses}
 	return v
 }
 
@@ -212,7 +216,7 @@ func (v *ordersView) Sources() []projection.Source {
 
 func (v *ordersView) Schema(projection.Dialect) []string {
 	return []string{
-		v.orders.Schema(), v.sizes.Schema(),
+		v.orders.Schema(), v.sizes.Schema(), v.counts.Schema(),
 		`CREATE TABLE ` + v.commandsT + ` (id TEXT PRIMARY KEY, accepted BIGINT, type TEXT, status TEXT, rank BIGINT)`,
 	}
 }
@@ -222,6 +226,7 @@ var errBad = errors.New("bad value")
 func (v *ordersView) Fold(rec *projection.Record) error {
 	switch rec.Topic {
 	case commands:
+		v.counts.Accumulate(rec, fmt.Sprint("partition ", rec.Partition), func(n *int) error { *n++; return nil })
 		v.accepted.Upsert(rec.Header("ce_id"), 1, rec.Type)
 		return nil
 	case outcomes:
@@ -279,14 +284,21 @@ func (v *ordersView) StreamVersion(ctx context.Context, q projection.Queryer, st
 // shown is all that the view holds, as text.
 func shown(t fataler, s projection.Store, v *ordersView) string {
 	var b strings.Builder
+	var rollups []string
 	must(t, s.Query(context.Background(), `SELECT key, version, doc, last, sum FROM `+v.ordersT+` ORDER BY key`, nil, func(r projection.Row) error {
 		fmt.Fprintln(&b, r.Text(0), r.Int(1), r.Text(2), r.Text(3), r.Int(4))
 		return nil
 	}))
-	must(t, s.Query(context.Background(), `SELECT key, doc FROM `+v.sizesT+` ORDER BY key`, nil, func(r projection.Row) error {
-		fmt.Fprintln(&b, r.Text(0), r.Text(1))
-		return nil
-	}))
+	for name, table := range map[string]string{"": v.sizesT, "commands of ": v.countsT} {
+		var lines []string
+		must(t, s.Query(context.Background(), `SELECT key, doc FROM `+table+` ORDER BY key`, nil, func(r projection.Row) error {
+			lines = append(lines, fmt.Sprintln(name+r.Text(0), r.Text(1)))
+			return nil
+		}))
+		rollups = append(rollups, lines...)
+	}
+	slices.Sort(rollups)
+	b.WriteString(strings.Join(rollups, ""))
 	must(t, s.Query(context.Background(), `SELECT id, accepted, type, status, rank FROM `+v.commandsT+` ORDER BY id`, nil, func(r projection.Row) error {
 		fmt.Fprintln(&b, r.Text(0), r.Int(1), r.Text(2), r.Text(3), r.Int(4))
 		return nil
