@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -29,13 +30,17 @@ const (
 
 // plan sorts records into batches by partition, and batches into waves: a partition that
 // needs several batches has one in each of the first waves.
-func (p *ordered) plan(recs []Record) ([][]*batch, error) {
+func (s *sender) plan(ctx context.Context, recs []Record) ([][]*batch, error) {
 	var waves [][]*batch
 	open := make(map[Partition]*batch)
 	room := newRecordRoom(recs)
 	for i := range recs {
 		r := &recs[i]
-		id, err := p.partition(r)
+		id := r.Partition
+		err := error(nil)
+		if id < 0 {
+			err = s.insist(ctx, func() (err error) { id, err = s.partition(r); return err })
+		}
 		if err != nil {
 			return nil, fmt.Errorf("kafka: choose a partition of %s: %w", r.Topic, err)
 		}
@@ -64,19 +69,16 @@ func (p *ordered) plan(recs []Record) ([][]*batch, error) {
 	return waves, nil
 }
 
-// partition is the record's own, or that of its key.
-func (p *ordered) partition(r *Record) (int32, error) {
-	if r.Partition >= 0 {
-		return r.Partition, nil
-	}
-	all, err := p.client.Partitions(r.Topic)
+// partition is that of the record's key.
+func (s *sender) partition(r *Record) (int32, error) {
+	all, err := s.client.Partitions(r.Topic)
 	if err != nil {
 		return 0, err
 	}
-	by := p.partitioners[r.Topic]
+	by := s.partitioners[r.Topic]
 	if by == nil {
 		by = sarama.NewHashPartitioner(r.Topic)
-		p.partitioners[r.Topic] = by
+		s.partitioners[r.Topic] = by
 	}
 	m := sarama.ProducerMessage{Topic: r.Topic}
 	if r.Key != nil {
