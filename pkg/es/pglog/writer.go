@@ -1,0 +1,125 @@
+package pglog
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/orderlane/orderlane/pkg/es"
+)
+
+// maxBuffer bounds what a writer keeps of its send buffer between appends, in bytes.
+const maxBuffer = 4 << 20
+
+// longAgo is a deadline that has passed: it ends what a connection is waiting for.
+var longAgo = time.Unix(1, 0)
+
+// writer is the one connection that appends.
+type writer struct {
+	conn   *pgconn.PgConn // nil before the first use, and after one failed
+	epoch  string         // as of the connection: a restore ends connections
+	buffer []byte
+}
+
+// takeWriter lends the writer, connected, to one caller, who puts it back into l.writer.
+func (l *Log) takeWriter(ctx context.Context) (*writer, error) {
+	if err := errors.Join(l.watch.Err(), context.Cause(ctx)); err != nil {
+		return nil, err
+	}
+	var w *writer
+	select {
+	case w = <-l.writer:
+	case <-l.watch.Closed():
+		return nil, es.ErrClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	err := l.watch.Err()
+	if err == nil && w.conn == nil {
+		err = w.connect(ctx, l)
+	}
+	if err != nil {
+		l.writer <- w
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *writer) connect(ctx context.Context, l *Log) (err error) {
+	conn, err := pgconn.ConnectConfig(ctx, l.config(lockTimeout))
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			hangUp(conn)
+		}
+	}()
+	// A server of version 17 or later ends also what FACTS of older ones leave open: a transaction in the middle of a message.
+	if err := conn.Exec(ctx, `SELECT set_config('transaction_timeout', '`+idleTimeout+`', false)
+		FROM pg_settings WHERE name = 'transaction_timeout'`).Close(); err != nil {
+		return fmt.Errorf("set time-outs: %w", err)
+	}
+	for name, sql := range map[string]string{
+		"lock": fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, l.lock), "batch": insertBatch, "erase": erase,
+		"strays": insertStrays, "park": park, "cursors": saveCursors,
+	} {
+		if _, err := conn.Prepare(ctx, name, sql, nil); err != nil {
+			return fmt.Errorf("prepare %s: %w", name, err)
+		}
+	}
+	result := conn.ExecParams(ctx, selectHead, nil, nil, nil, nil).Read()
+	if result.Err != nil {
+		return fmt.Errorf("read the epoch: %w", result.Err)
+	}
+	if len(result.Rows) != 1 {
+		return errors.New("read the epoch: the log has none")
+	}
+	w.conn, w.epoch = conn, string(result.Rows[0][0])
+	return nil
+}
+
+// hangUp closes a connection at once, whatever state it is in.
+func hangUp(conn *pgconn.PgConn) {
+	_ = conn.Conn().Close() // what it was doing is lost already
+	_ = conn.Close(context.Background())
+}
+
+// exchange sends a pipeline that ends with a Sync, in one write, and reads the answers. After
+// an error of the server the connection goes on; after any other it is given up.
+func (w *writer) exchange(ctx context.Context, pipeline []byte) (head int64, err error) {
+	conn := w.conn
+	stop := context.AfterFunc(ctx, func() { _ = conn.Conn().SetDeadline(longAgo) })
+	var refused *pgconn.PgError
+	_, err = conn.Conn().Write(pipeline)
+	for ready := false; err == nil && !ready; {
+		var msg pgproto3.BackendMessage
+		msg, err = conn.ReceiveMessage(context.Background())
+		switch msg := msg.(type) {
+		case *pgproto3.DataRow: // of the lock (empty) and of the batch
+			if len(msg.Values) == 1 && len(msg.Values[0]) == 8 {
+				head = int64(binary.BigEndian.Uint64(msg.Values[0]))
+			}
+		case *pgproto3.ErrorResponse:
+			refused = pgconn.ErrorResponseToPgError(msg)
+		case *pgproto3.ReadyForQuery:
+			ready = true
+		}
+	}
+	if !stop() || err != nil {
+		hangUp(conn)
+		w.conn = nil
+	}
+	switch {
+	case refused != nil:
+		return 0, refused
+	case err != nil && ctx.Err() != nil:
+		return 0, fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	}
+	return head, err
+}
