@@ -167,7 +167,7 @@ func TestReadingStartsAtTheHandlersOffsetsForwardAndBackward(t *testing.T) {
 				fill(t, cfg, topic, 1, 100)
 				gc := groupConfig(t, cfg, topic)
 				p := Partition{topic, 0}
-				for _, from := range []int64{0, 60, 99, 10, 0, 100} { // the group has committed the end each time
+				for _, from := range []int64{60, 0, 99, 10, 100} { // at first nothing is committed, then the end each time
 					l := newLedger(t)
 					l.next[p] = from
 					stop := runMember(t, gc, &owner{ledger: l, name: fmt.Sprint("from ", from)}, consume)
