@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/pkg/es"
+	"github.com/orderlane/orderlane/pkg/failpoint"
 	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
@@ -72,6 +73,7 @@ func (g *CommandGroup) dispatch(ctx context.Context, m *message.Message) (err er
 		}
 	}()
 	name := marshaler{}.NameFromMessage(m)
+	failpoint.Panic("bus.handle", m.UUID)
 	h := g.handlers[name]
 	if h == nil {
 		return fmt.Errorf("no handler for the command type %q", name)

@@ -3,6 +3,8 @@ package es
 import (
 	"context"
 	"time"
+
+	"github.com/orderlane/orderlane/pkg/failpoint"
 )
 
 // Answer publishes the answers of one decided batch and releases those who wait for them.
@@ -54,6 +56,7 @@ func (e *Engine) publish(ctx context.Context) error {
 	if err := e.opts.Publish(ctx, e.unsent); err != nil {
 		return err
 	}
+	failpoint.Hit("engine.after_answer")
 	e.release(nil)
 	return nil
 }

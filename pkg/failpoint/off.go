@@ -6,3 +6,6 @@ package failpoint
 
 // Hit marks that a named place is passed.
 func Hit(string) {}
+
+// Panic marks a place where work on a key can be made to panic.
+func Panic(_, _ string) {}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/orderlane/orderlane/pkg/failpoint"
 )
 
 // batch is the plan of one transaction.
@@ -86,9 +88,11 @@ func (p *Projection) commit(ctx context.Context, recs []Record) (Stepped, error)
 		if len(b.claims) == 0 {
 			return b.stepped, nil // all have another owner
 		}
+		failpoint.Hit("projection.before_commit")
 		err := p.o.Store.Update(ctx, func(tx Tx) error { return p.write(ctx, tx) })
 		switch {
 		case err == nil:
+			failpoint.Hit("projection.after_commit")
 			p.committed(ctx, recs)
 			return b.stepped, nil
 		case errors.Is(err, errMoved):
@@ -205,6 +209,7 @@ func foldRecord(v View, r *Record) (err error) {
 			err = fmt.Errorf("panic: %v", x)
 		}
 	}()
+	failpoint.Panic("projection.fold", r.Key)
 	return v.Fold(r)
 }
 

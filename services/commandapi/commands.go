@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/es"
+	"github.com/orderlane/orderlane/pkg/failpoint"
 	"github.com/orderlane/orderlane/pkg/fault"
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/service"
@@ -139,7 +140,9 @@ func (c *Commands) publish(ctx context.Context, command bus.Typed, e *bus.Envelo
 	done := make(chan error, 1)
 	go func() {
 		defer func() { <-c.publishing }()
-		done <- c.sender.Send(context.WithoutCancel(ctx), command, e)
+		err := c.sender.Send(context.WithoutCancel(ctx), command, e)
+		failpoint.Hit("commandapi.after_publish")
+		done <- err
 	}()
 	timer := time.NewTimer(publishWait)
 	defer timer.Stop()
