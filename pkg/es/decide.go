@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/orderlane/orderlane/pkg/failpoint"
 	"github.com/orderlane/orderlane/pkg/fault"
 )
 
@@ -42,6 +43,13 @@ func (e *Engine) decideBatch(todo []*pending, now time.Time) (*decision, bool) {
 			return d, false
 		}
 	}
+	for _, s := range d.streams {
+		// Events on a guessed stream collide with those that are there. A refusal does not: the
+		// log must compare the stream's version for it, wherever its head is.
+		if s.guessed && s.version == s.base {
+			d.write.Seen = -1
+		}
+	}
 	if err := d.states(); err != nil {
 		err.command(todo).park = err.Error()
 		return d, false
@@ -64,6 +72,7 @@ func (d *decision) touch(s *stream) {
 // stored shape, an error that is no refusal.
 func (d *decision) decide(p *pending, now time.Time) error {
 	s := p.stream
+	failpoint.Panic("engine.decide", s.name)
 	outcome := Outcome{
 		Command: p.Meta.Command, Type: p.Type, Stream: p.Stream, Status: StatusSucceeded,
 		Digest: p.Meta.Digest, Time: now,

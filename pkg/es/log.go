@@ -214,7 +214,7 @@ type Cursor struct {
 
 // Batch is what one append writes.
 type Batch struct {
-	Seen     int64           // the head where the writer last saw it
+	Seen     int64           // the head where the writer last saw it; -1: compare the streams' versions in any case
 	Streams  []StreamVersion // every stream decided on, refusals and no-ops included, before the batch
 	Events   []Record        // in order; versions continue those of Streams
 	Outcomes []Outcome       // final ones only

@@ -28,6 +28,7 @@ type stream struct {
 	stateAt int64 // version of the state row in the log
 	size    int   // of the state's last encoding, in bytes
 	broken  error // why its events can't be folded
+	guessed bool  // taken to be new, and not looked up
 
 	// Within the step:
 	base  int64 // version before the batch
@@ -122,7 +123,7 @@ func (e *Engine) settle(d *decision, head Head) {
 		d.byName[s.Stream].stateAt = s.Version
 	}
 	for _, s := range d.streams {
-		s.batch = false
+		s.batch, s.guessed = false, false
 		e.streams.put(s.name, s)
 	}
 	// Cached states are known to be current as of seen only. Where others have written, seen
@@ -207,7 +208,7 @@ func (e *Engine) load(ctx context.Context, todo []*pending) error {
 		switch {
 		case ok:
 		case p.Creates && !e.certain:
-			s = &stream{name: p.Stream}
+			s = &stream{name: p.Stream, guessed: true}
 			s.fold(p.Of, StreamState{Stream: p.Stream})
 		default:
 			s = &stream{name: p.Stream}
