@@ -16,7 +16,7 @@ import (
 	"github.com/orderlane/orderlane/pkg/daemon"
 	"github.com/orderlane/orderlane/pkg/embedded"
 	"github.com/orderlane/orderlane/pkg/es"
-//PG	"github.com/orderlane/orderlane/pkg/es/pglog"
+	"github.com/orderlane/orderlane/pkg/es/pglog"
 	"github.com/orderlane/orderlane/pkg/es/sqlitelog"
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/kafka"
@@ -119,8 +119,7 @@ func (p *Platform) relayProducer(service string) func(context.Context) (kafka.Pr
 // openLog opens the event log of a service, in PostgreSQL or in a file of its own.
 func (p *Platform) openLog(ctx context.Context, service string) (es.Log, error) {
 	if url := p.Settings.Postgres; url != "" {
-//PG		return pglog.Open(ctx, url, service, pglog.Options{Clock: p.Clock})
-		_ = url
+		return pglog.Open(ctx, url, service, pglog.Options{})
 	}
 	return sqlitelog.Open(ctx, filepath.Join(p.Settings.Data, service+".log.db"), sqlitelog.Options{})
 }

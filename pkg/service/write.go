@@ -14,11 +14,21 @@ import (
 
 // Write is a service that decides commands: what it consumes and what it publishes.
 type Write struct {
-	Name string
+	Name     string
+	Personal bool // its events have personal payloads
 	// Public returns the public name and body of a stored event.
 	Public func(*es.Record) (name string, body any, err error)
 	// Handlers handle the service's command types; they end in the engine.
 	Handlers func(*es.Engine) []bus.Handler
+}
+
+// published are the topics that the service's relay writes to, and nobody else.
+func (w *Write) published() []string {
+	topics := []string{bus.EventsTopic(w.Name)}
+	if w.Personal {
+		topics = append(topics, bus.PersonalTopic(w.Name))
+	}
+	return topics
 }
 
 // Upkeep of a log.
@@ -30,7 +40,8 @@ const (
 // AddWrite adds a write service to the process.
 func (p *Platform) AddWrite(w Write) {
 	log := p.Logger(w.Name)
-	database := p.Health.Require(w.Name + " log")
+	// Commands are accepted while the database is away, so traffic need not stop for it.
+	database := p.Health.Watch(w.Name + " log")
 	p.Sup.Add(daemon.StageResources, daemon.Component{
 		Name: w.Name + " log",
 		Start: func(ctx context.Context) error {
@@ -55,6 +66,9 @@ func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) e
 	sender := relay.New(relay.Options{
 		Name: "relay", Holder: p.NewID().String(), Log: store, From: feed, Clock: p.Clock,
 		Translate: publication.Translate, Producer: p.relayProducer(w.Name),
+		Resume: func(ctx context.Context) (relay.Resumed, error) {
+			return bus.ReadPublished(ctx, p.Admin, w.published()...)
+		},
 		Observer: p.Metrics.Relay(w.Name, p.Health.Watch(w.Name+" relay")),
 	})
 	engine := es.NewEngine(es.Options{
