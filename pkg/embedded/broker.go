@@ -67,8 +67,9 @@ type Broker struct {
 	closeErr  error
 }
 
-// Start opens the directory, which it holds alone until Close, and serves it. It fails with one line
-// that names the directory or the address when either is taken. ctx bounds the start, not the life of the broker.
+// Start opens the directory, which it holds alone until Close, and serves it. It fails with one
+// line that names the directory or the address when either is taken. ctx bounds the start, not
+// the life of the broker.
 func Start(ctx context.Context, o Options) (_ *Broker, err error) {
 	o = o.withDefaults()
 	lock, err := prepare(o.Dir)
@@ -116,7 +117,8 @@ func Start(ctx context.Context, o Options) (_ *Broker, err error) {
 	return b, nil
 }
 
-// bootGarbage is how much of a log in bytes, read at boot, is worth a forced collection of about 10 ms.
+// bootGarbage is how much of a log in bytes, read at boot, is worth a forced collection of about
+// 10 ms.
 const bootGarbage = 32 << 20
 
 func (o Options) withDefaults() Options {
@@ -145,7 +147,8 @@ func clusterOptions(o Options, l *guardedListener) []kfake.Opt {
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return l, nil }),
 		kfake.BrokerConfigs(map[string]string{
 			"log.retention.ms": "-1", // see policy.go
-			// kfake's own ticker compacts in a way that loses a partition to kill -9, see compact.go.
+			// kfake's own ticker compacts in a way that loses a partition to kill -9, see
+			// compact.go.
 			"log.cleaner.backoff.ms": never,
 			// A group that nobody was in for a week keeps its offsets: laptops are shut for longer.
 			"offset.retention.ms":     never,
@@ -182,7 +185,8 @@ func (b *Broker) createTopics(ctx context.Context, o Options) error {
 	return nil
 }
 
-// maintain applies retention from time to time: kfake's own ticker does not start on a directory with topics.
+// maintain applies retention from time to time: kfake's own ticker does not start on a directory
+// with topics.
 func (b *Broker) maintain(every time.Duration) {
 	defer close(b.done)
 	t := time.NewTicker(every)
@@ -200,8 +204,9 @@ func (b *Broker) maintain(every time.Duration) {
 // Addr is the host:port that clients connect to.
 func (b *Broker) Addr() string { return b.listener.Addr().String() }
 
-// Close cuts off the clients, writes what is needed for a fast start, and gives the directory back.
-// Close consumers first, then producers, then the broker: a consumer whose broker is gone waits for it until its time is up.
+// Close cuts off the clients, writes what is needed for a fast start, and gives the directory
+// back. Close consumers first, then producers, then the broker: a consumer whose broker is gone
+// waits for it until its time is up.
 func (b *Broker) Close() error {
 	b.closeOnce.Do(func() {
 		close(b.stop)

@@ -90,7 +90,8 @@ func (b *Broker) compactNow(parts []string) error {
 	return dropBackup(b.dir)
 }
 
-// restoreCompaction puts back what a compaction that did not finish had kept. It may itself be cut short and run again.
+// restoreCompaction puts back what a compaction that did not finish had kept. It may itself be
+// cut short and run again.
 func restoreCompaction(dir string) error {
 	if err := os.RemoveAll(filepath.Join(dir, backupPart)); err != nil {
 		return fmt.Errorf("embedded: clear away: %w", err)

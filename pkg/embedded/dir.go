@@ -46,7 +46,8 @@ func repair(dir string) error {
 	if err := os.Remove(filepath.Join(dir, "session_state.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("embedded: forget group members: %w", err)
 	}
-	// kfake skips a torn entry at the end of these, but appends after it: what comes later would be lost at the next start.
+	// kfake skips a torn entry at the end of these, but appends after it: what comes later would
+	// be lost at the next start.
 	for _, name := range []string{"groups.log", "pids.log"} {
 		if err := truncateTorn(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("embedded: repair %s: %w", name, err)
@@ -57,8 +58,8 @@ func repair(dir string) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// truncateTorn cuts a state log of kfake after its last whole entry. An entry is its length and its CRC-32C,
-// 4 bytes each, little endian, then as many bytes as the length says, at least 2.
+// truncateTorn cuts a state log of kfake after its last whole entry. An entry is its length and
+// its CRC-32C, 4 bytes each, little endian, then as many bytes as the length says, at least 2.
 func truncateTorn(path string) error {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

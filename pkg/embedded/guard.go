@@ -91,7 +91,8 @@ func (l *guardedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// readBuffer takes a whole request of the small kinds (fetch, heartbeat) in one read; larger ones pass it by.
+// readBuffer takes a whole request of the small kinds (fetch, heartbeat) in one read; larger ones
+// pass it by.
 const readBuffer = 2 << 10
 
 func (l *guardedListener) add(c *guardedConn) bool {

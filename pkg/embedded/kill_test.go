@@ -18,10 +18,10 @@ const childDir = "ORDERLANE_TEST_EMBEDDED_CHILD"
 func child(dir string) {
 	b, err := Start(context.Background(), Options{Dir: dir, Topics: oneTopic})
 	if err != nil {
-		fmt.Println("error:", err)
+		fmt.Fprintln(os.Stdout, "error:", err)
 		os.Exit(1)
 	}
-	fmt.Println(b.Addr())
+	fmt.Fprintln(os.Stdout, b.Addr())
 	select {} // until the kill
 }
 

@@ -7,12 +7,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kfake numbers a partition from 0 again when it starts on one that holds no record, however many it
-// has held: consumers would then skip the new ones. So nothing may empty a partition:
-// retention goes by size only, since time empties one that is idle, and deleting records
-// leaves the last one. The rules hold for what clients ask of the broker, too.
+// kfake numbers a partition from 0 again when it starts on one that holds no record, however many
+// it has held: consumers would then skip the new ones. So nothing may empty a partition:
+// retention goes by size only, since time empties one that is idle, and deleting records leaves
+// the last one. The rules hold for what clients ask of the broker, too.
 
-// minRetainBytes is well above the largest batch, so that retention by size never takes the last one.
+// minRetainBytes is well above the largest batch, so that retention by size never takes the last
+// one.
 const minRetainBytes = 8 << 20
 
 // kept are the topic settings that the broker acts upon.

@@ -54,7 +54,7 @@ func (s Security) kafkago() (sasl.Mechanism, error) {
 	case ScramSHA512:
 		return scram.Mechanism(scram.SHA512, s.Username, s.Password)
 	default:
-		return nil, nil //nolint:nilnil // no login
+		return nil, nil // no login
 	}
 }
 
@@ -70,8 +70,9 @@ func (a *Admin) Ping(ctx context.Context) error {
 	return nil
 }
 
-// EnsureTopics creates the topics that do not exist. Those that do keep their settings; but another number of partitions than
-// declared is an error, since it can't be changed without breaking the order of keys.
+// EnsureTopics creates the topics that do not exist. Those that do keep their settings; but
+// another number of partitions than declared is an error, since it can't be changed without
+// breaking the order of keys.
 func (a *Admin) EnsureTopics(ctx context.Context, topics []TopicSpec) error {
 	req := &kafkago.CreateTopicsRequest{}
 	for _, t := range topics {
@@ -101,7 +102,8 @@ func (a *Admin) EnsureTopics(ctx context.Context, topics []TopicSpec) error {
 	return nil
 }
 
-// check waits until every broker's knowledge of a new topic has had the time to spread, and compares.
+// check waits until every broker's knowledge of a new topic has had the time to spread, and
+// compares.
 func (a *Admin) check(ctx context.Context, t TopicSpec) error {
 	var pause retryPause
 	for {
@@ -142,8 +144,8 @@ func (a *Admin) partitions(ctx context.Context, topic string) ([]int, error) {
 	return ids, nil
 }
 
-// Range is what a partition holds: the offsets from First up to, but without, Last. Not each of them need be a record:
-// transactions leave markers and aborted records, compaction leaves gaps.
+// Range is what a partition holds: the offsets from First up to, but without, Last. Not each of
+// them need be a record: transactions leave markers and aborted records, compaction leaves gaps.
 type Range struct {
 	First int64
 	Last  int64
@@ -175,7 +177,8 @@ func (a *Admin) Offsets(ctx context.Context, topic string) (map[int32]Range, err
 	})
 }
 
-// retry calls again what fails while a cluster moves leaders and coordinators about, for as long as one request may take.
+// retry calls again what fails while a cluster moves leaders and coordinators about, for as long
+// as one request may take.
 func retry(ctx context.Context, call func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
@@ -189,9 +192,10 @@ func retry(ctx context.Context, call func() error) error {
 	}
 }
 
-// Lag returns, for each partition of the topics, how many offsets there are between what the group has committed and the end.
-// A group that has committed nothing lags by all that the partition holds. On topics written in transactions a consumer
-// that is up to date may show the few offsets that its last transaction took for its marker.
+// Lag returns, for each partition of the topics, how many offsets there are between what the
+// group has committed and the end. A group that has committed nothing lags by all that the
+// partition holds. On topics written in transactions a consumer that is up to date may show the
+// few offsets that its last transaction took for its marker.
 func (a *Admin) Lag(ctx context.Context, group string, topics []string) (map[Partition]int64, error) {
 	req := &kafkago.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{}}
 	held := make(map[Partition]Range)
@@ -235,7 +239,8 @@ func (a *Admin) lag(ctx context.Context, req *kafkago.OffsetFetchRequest, held m
 	return nil
 }
 
-// DeleteRecords deletes the records of a partition before an offset; -1 means all there are. The embedded broker keeps the last one.
+// DeleteRecords deletes the records of a partition before an offset; -1 means all there are. The
+// embedded broker keeps the last one.
 func (a *Admin) DeleteRecords(ctx context.Context, p Partition, before int64) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("kafka: delete records: %w", err)
@@ -246,15 +251,16 @@ func (a *Admin) DeleteRecords(ctx context.Context, p Partition, before int64) er
 	if err != nil {
 		return fmt.Errorf("kafka: delete records: %w", err)
 	}
-	defer admin.Close() //nolint:errcheck // nothing is lost by it
+	defer admin.Close()
 	if err := admin.DeleteRecords(p.Topic, map[int32]int64{p.ID: before}); err != nil {
 		return fmt.Errorf("kafka: delete records of %s/%d: %w", p.Topic, p.ID, err)
 	}
 	return nil
 }
 
-// ReadRange calls fn for each committed record of a partition at offsets from..to-1 that it still holds, in order, and returns
-// at the partition's end if that comes first. It stops at fn's first error and returns it.
+// ReadRange calls fn for each committed record of a partition at offsets from..to-1 that it still
+// holds, in order, and returns at the partition's end if that comes first. It stops at fn's first
+// error and returns it.
 func (a *Admin) ReadRange(ctx context.Context, p Partition, from, to int64, fn func(Record) error) error {
 	if from >= to {
 		return nil
@@ -265,7 +271,7 @@ func (a *Admin) ReadRange(ctx context.Context, p Partition, from, to int64, fn f
 	if err != nil {
 		return fmt.Errorf("kafka: read %s/%d: %w", p.Topic, p.ID, err)
 	}
-	defer client.Close() //nolint:errcheck // nothing is lost by it
+	defer client.Close()
 	first, err := client.GetOffset(p.Topic, p.ID, sarama.OffsetOldest)
 	if err != nil {
 		return fmt.Errorf("kafka: find the start of %s/%d: %w", p.Topic, p.ID, err)

@@ -11,8 +11,8 @@ import (
 )
 
 // ConsumeAll hands every partition of the topics to the handler, with no group and no other
-// owner, until ctx ends; then it returns nil. What it cannot do at present it logs and tries again, with a new
-// generation. It returns an error only for settings that cannot work.
+// owner, until ctx ends; then it returns nil. What it cannot do at present it logs and tries
+// again, with a new generation. It returns an error only for settings that cannot work.
 func ConsumeAll(ctx context.Context, cfg GroupConfig, h BatchHandler) error {
 	cfg, err := cfg.prepare()
 	if err != nil {
@@ -45,12 +45,12 @@ func consumeAll(ctx context.Context, cfg GroupConfig, h BatchHandler) (delivered
 	if err != nil {
 		return false, fmt.Errorf("kafka: connect: %w", err)
 	}
-	defer client.Close() //nolint:errcheck // nothing is lost by it
+	defer client.Close()
 	consumer, err := sarama.NewConsumerFromClient(client)
 	if err != nil {
 		return false, fmt.Errorf("kafka: consume: %w", err)
 	}
-	defer consumer.Close() //nolint:errcheck // its partitions are closed before
+	defer consumer.Close()
 	var parts []Partition
 	for _, topic := range cfg.Topics {
 		ids, err := client.Partitions(topic)

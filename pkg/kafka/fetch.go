@@ -15,9 +15,10 @@ import (
 // fetchBytes is how much of a partition one request asks for.
 const fetchBytes = 1 << 20
 
-// fetcher reads one partition, committed records only, request by request on the goroutine
-// that asks. It knows its place exactly, which a consumer that hides transaction markers and aborted records does not tell:
-// the end of a range may be one of those. (kafka-go's readers, at v0.4.51, hand out aborted records.)
+// fetcher reads one partition, committed records only, request by request on the goroutine that
+// asks. It knows its place exactly, which a consumer that hides transaction markers and aborted
+// records does not tell: the end of a range may be one of those. (kafka-go's readers, at v0.4.51,
+// hand out aborted records.)
 type fetcher struct {
 	client sarama.Client
 	part   Partition
@@ -70,8 +71,8 @@ func (f *fetcher) failed(err error) error {
 	return fmt.Errorf("kafka: read %s/%d at %d: %w", f.part.Topic, f.part.ID, f.next, err)
 }
 
-// read takes the records out of a response: not those before next, which share a batch with the one asked for,
-// nor transaction markers, nor what was aborted.
+// read takes the records out of a response: not those before next, which share a batch with the
+// one asked for, nor transaction markers, nor what was aborted.
 func (f *fetcher) read(block *sarama.FetchResponseBlock) ([]Record, error) {
 	aborted := slices.Clone(block.AbortedTransactions)
 	slices.SortFunc(aborted, func(a, b *sarama.AbortedTransaction) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
@@ -127,8 +128,8 @@ func (f *fetcher) appendBatch(recs []Record, batch *sarama.RecordBatch) []Record
 	return recs
 }
 
-// recover makes the next fetch possible again after an error, or returns the error if that is in vain:
-// it learns who leads the partition now. It waits a little, longer each time.
+// recover makes the next fetch possible again after an error, or returns the error if that is in
+// vain: it learns who leads the partition now. It waits a little, longer each time.
 func (f *fetcher) recover(ctx context.Context, err error, pause *retryPause) error {
 	if !pause.wait(ctx) {
 		return ctx.Err()

@@ -12,10 +12,10 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// ConsumeGroup shares the partitions of the topics with the other members of the group, and
-// hands its own to the handler, generation by generation, until ctx ends; then it leaves the group and returns nil.
-// Unreachable brokers, missing topics and errors of the handler are logged, and tried again with
-// growing pauses. It returns an error only for settings that cannot work.
+// ConsumeGroup shares the partitions of the topics with the other members of the group, and hands
+// its own to the handler, generation by generation, until ctx ends; then it leaves the group and
+// returns nil. Unreachable brokers, missing topics and errors of the handler are logged, and
+// tried again with growing pauses. It returns an error only for settings that cannot work.
 func ConsumeGroup(ctx context.Context, cfg GroupConfig, h BatchHandler) error {
 	cfg, err := cfg.prepare()
 	if err != nil {
@@ -59,25 +59,31 @@ func (m *member) consume(ctx context.Context, group sarama.ConsumerGroup, pause 
 			m.log.Warn("cannot leave the consumer group", "error", err)
 		}
 	}()
-	for ctx.Err() == nil {
+	for quiet := 0; ctx.Err() == nil; {
 		g := &generation{member: m}
 		err := errors.Join(group.Consume(ctx, m.cfg.Topics, g), g.failure())
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err == nil: // a rebalance: take part in the next generation at once
-			pause.reset()
-			continue
 		}
-		m.log.Warn("consumption stopped", "error", err)
-		if g.delivered.Load() {
+		if quiet++; g.delivered.Load() {
+			quiet = 0
 			pause.reset()
+		}
+		if err == nil && quiet < quietGenerations {
+			continue // a rebalance: take part in the next generation at once
+		}
+		if err != nil {
+			m.log.Warn("consumption stopped", "error", err)
 		}
 		if !pause.wait(ctx) || errors.Is(err, sarama.ErrClosedClient) || errors.Is(err, sarama.ErrClosedConsumerGroup) {
 			return
 		}
 	}
 }
+
+// quietGenerations is how many generations in a row may end with nothing delivered before we wait
+// between them: Sarama does not tell a rebalance from a partition that it can't read.
+const quietGenerations = 4
 
 // generation is one session of the group. It is Sarama's handler for it.
 type generation struct {
@@ -120,7 +126,8 @@ func (g *generation) Setup(s sarama.ConsumerGroupSession) error {
 	}
 	g.assigned, g.offsets = true, offsets
 	for _, p := range g.parts {
-		// The claim starts at the session's offset. Marking moves it forward only, resetting backward only.
+		// The claim starts at the session's offset. Marking moves it forward only, resetting
+		// backward only.
 		next := offsets[p]
 		s.MarkOffset(p.Topic, p.ID, next, "")
 		s.ResetOffset(p.Topic, p.ID, next, "")
@@ -152,7 +159,8 @@ func (g *generation) ConsumeClaim(s sarama.ConsumerGroupSession, claim sarama.Co
 	return nil // ends the session, since no claim may end on its own
 }
 
-// deliver passes on a partition's messages until ctx ends or they do, when it returns nil, or until the handler fails.
+// deliver passes on a partition's messages until ctx ends or they do, when it returns nil, or
+// until the handler fails.
 func deliver(ctx context.Context, messages <-chan *sarama.ConsumerMessage, limit int, to func(context.Context, []Record) error) error {
 	buf := make([]*sarama.ConsumerMessage, 0, 64)
 	for {

@@ -10,13 +10,15 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// tailWait is how long a broker keeps a request when there is nothing to read, and so how long a stop may take.
+// tailWait is how long a broker keeps a request when there is nothing to read, and so how long a
+// stop may take.
 const tailWait = 250 * time.Millisecond
 
-// TailPartition reads one partition from its present end on, until ctx ends; then it returns nil. Once it stands there it calls
-// standing with the offset: every record produced after that call is passed to fn, in order and once, however often the
-// connection is lost. fn must be quick, or reading falls behind. Only if the records to go on from have been deleted does it
-// leave some out, and says so in the log. It returns an error only for settings that cannot work.
+// TailPartition reads one partition from its present end on, until ctx ends; then it returns nil.
+// Once it stands there it calls standing with the offset: every record produced after that call
+// is passed to fn, in order and once, however often the connection is lost. fn must be quick, or
+// reading falls behind. Only if the records to go on from have been deleted does it leave some
+// out, and says so in the log. It returns an error only for settings that cannot work.
 func TailPartition(ctx context.Context, cfg Config, p Partition, standing func(offset int64), fn func(Record)) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -43,7 +45,7 @@ func tail(ctx context.Context, cfg Config, f *fetcher, standing func(int64), fn 
 	if err != nil {
 		return fmt.Errorf("kafka: connect: %w", err)
 	}
-	defer client.Close() //nolint:errcheck // nothing is lost by it
+	defer client.Close()
 	f.client = client
 	if f.next < 0 {
 		end, err := client.GetOffset(f.part.Topic, f.part.ID, sarama.OffsetNewest)

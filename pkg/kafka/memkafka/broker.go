@@ -1,6 +1,7 @@
 // Package memkafka stands in for Kafka where every step is to be driven by hand: in tests and in
-// simulations from one seed. Topics are slices in partitions, and partitions are assigned explicitly.
-// It starts no goroutine and waits for nothing: what is not asked for does not happen.
+// simulations from one seed. Topics are slices in partitions, and partitions are assigned
+// explicitly. It starts no goroutine and waits for nothing: what is not asked for does not
+// happen.
 //
 // Broker takes records in (Producer, Publisher), Consumer hands them to a kafka.BatchHandler, and
 // Subscriber hands them to Watermill handlers. A consumer group's protocol it does not
@@ -53,7 +54,8 @@ func New(clock func() time.Time, topics ...kafka.TopicSpec) *Broker {
 	return b
 }
 
-// EnsureTopics creates the topics that do not exist, and fails if one has another number of partitions.
+// EnsureTopics creates the topics that do not exist, and fails if one has another number of
+// partitions.
 func (b *Broker) EnsureTopics(_ context.Context, topics []kafka.TopicSpec) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -70,9 +72,9 @@ func (b *Broker) EnsureTopics(_ context.Context, topics []kafka.TopicSpec) error
 	return nil
 }
 
-// FailNext makes a Publish to come fail with err, after it has written that many of its records (all if negative): 0 is a
-// broker that could not be reached, all of them a lost answer. Transactional producers write all or nothing. Several calls
-// queue up.
+// FailNext makes a Publish to come fail with err, after it has written that many of its records
+// (all if negative): 0 is a broker that could not be reached, all of them a lost answer.
+// Transactional producers write all or nothing. Several calls queue up.
 func (b *Broker) FailNext(err error, written int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,7 +118,8 @@ func (b *Broker) Offsets(_ context.Context, name string) (map[int32]kafka.Range,
 	return held, nil
 }
 
-// Records returns up to limit records (all if negative) of a partition from an offset on. They are not to be changed.
+// Records returns up to limit records (all if negative) of a partition from an offset on. They
+// are not to be changed.
 func (b *Broker) Records(p kafka.Partition, from int64, limit int) []kafka.Record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -131,7 +134,8 @@ func (b *Broker) Records(p kafka.Partition, from int64, limit int) []kafka.Recor
 	return slices.Clone(recs)
 }
 
-// ReadRange calls fn for each record at offsets from..to-1 that there is, in order, as kafka.Admin does.
+// ReadRange calls fn for each record at offsets from..to-1 that there is, in order, as
+// kafka.Admin does.
 func (b *Broker) ReadRange(ctx context.Context, p kafka.Partition, from, to int64, fn func(kafka.Record) error) error {
 	for _, r := range b.Records(p, from, -1) {
 		if err := ctx.Err(); err != nil {
@@ -147,7 +151,8 @@ func (b *Broker) ReadRange(ctx context.Context, p kafka.Partition, from, to int6
 	return nil
 }
 
-// DeleteRecords deletes the records of a partition before an offset; -1 means all there are. Offsets go on from where they were.
+// DeleteRecords deletes the records of a partition before an offset; -1 means all there are.
+// Offsets go on from where they were.
 func (b *Broker) DeleteRecords(_ context.Context, p kafka.Partition, before int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -232,7 +237,8 @@ func (b *Broker) append(r kafka.Record, id int32) {
 	part.records = append(part.records, r)
 }
 
-// PartitionOf is the partition of a key among n, as every producer of package kafka chooses it: Sarama's default, FNV-1a.
+// PartitionOf is the partition of a key among n, as every producer of package kafka chooses it:
+// Sarama's default, FNV-1a.
 func PartitionOf(key []byte, n int) int32 {
 	h := uint32(2166136261)
 	for _, c := range key {

@@ -11,7 +11,8 @@ import (
 	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
-// Consumer drives a kafka.BatchHandler by single steps. Its methods are for one goroutine; Marked is safe for concurrent use.
+// Consumer drives a kafka.BatchHandler by single steps. Its methods are for one goroutine; Marked
+// is safe for concurrent use.
 type Consumer struct {
 	broker  *Broker
 	handler kafka.BatchHandler
@@ -45,8 +46,8 @@ func (g *generation) Mark(p kafka.Partition, next int64) {
 	}
 }
 
-// Assign starts a generation that owns the partitions, and asks the handler where to go on. Contexts of the steps to come end
-// with ctx, or with Revoke.
+// Assign starts a generation that owns the partitions, and asks the handler where to go on.
+// Contexts of the steps to come end with ctx, or with Revoke.
 func (c *Consumer) Assign(ctx context.Context, parts ...kafka.Partition) error {
 	if c.current != nil {
 		return errors.New("memkafka: the consumer has partitions already")
@@ -72,8 +73,9 @@ func (c *Consumer) Revoke() {
 	}
 }
 
-// Step delivers up to limit waiting records of one partition, and says how many there were. If the handler fails it has had
-// none of them: the next step delivers them again, unless there is a new generation before.
+// Step delivers up to limit waiting records of one partition, and says how many there were. If
+// the handler fails it has had none of them: the next step delivers them again, unless there is a
+// new generation before.
 func (c *Consumer) Step(p kafka.Partition, limit int) (int, error) {
 	g := c.current
 	if g == nil || !slices.Contains(g.parts, p) {

@@ -14,8 +14,8 @@ import (
 // Producer returns a producer like kafka.NewProducer's and kafka.NewOrderedProducer's.
 func (b *Broker) Producer() kafka.Producer { return &producer{broker: b} }
 
-// Transactional returns a producer like kafka.NewTransactionalProducer's: it writes all or nothing, and fences
-// the one made before it with the same id.
+// Transactional returns a producer like kafka.NewTransactionalProducer's: it writes all or
+// nothing, and fences the one made before it with the same id.
 func (b *Broker) Transactional(id string) kafka.Producer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,8 +54,8 @@ func (p *producer) Close() error {
 	return nil
 }
 
-// Publisher returns a Watermill publisher that writes messages as kafka.NewPublisher's does, with headers in the order of
-// their names.
+// Publisher returns a Watermill publisher that writes messages as kafka.NewPublisher's does, with
+// headers in the order of their names.
 func (b *Broker) Publisher() message.Publisher { return &publisher{b.Producer()} }
 
 type publisher struct{ producer kafka.Producer }

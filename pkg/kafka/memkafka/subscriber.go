@@ -13,10 +13,11 @@ import (
 	"github.com/orderlane/orderlane/pkg/turn"
 )
 
-// Subscriber hands records to Watermill handlers as kafka.Subscriber does in its ByTurn mode: at once, in the partition's order,
-// each with a turn of its key in its context; and it commits up to the lowest that is not done. It owns all
-// partitions. Either a caller takes messages with Next and runs handlers itself, or it calls Subscribe, as a Watermill
-// router does, and passes messages on with Step. Settle looks what has become of them. It is safe for concurrent use.
+// Subscriber hands records to Watermill handlers as kafka.Subscriber does in its ByTurn mode: at
+// once, in the partition's order, each with a turn of its key in its context; and it commits up
+// to the lowest that is not done. It owns all partitions. Either a caller takes messages with
+// Next and runs handlers itself, or it calls Subscribe, as a Watermill router does, and passes
+// messages on with Step. Settle looks what has become of them. It is safe for concurrent use.
 type Subscriber struct {
 	broker *Broker
 	window int
@@ -44,7 +45,8 @@ type flying struct {
 	done    bool
 }
 
-// Subscriber returns a subscriber that has at most window messages of a partition in flight; kafka.DefaultWindow if 0.
+// Subscriber returns a subscriber that has at most window messages of a partition in flight;
+// kafka.DefaultWindow if 0.
 func (b *Broker) Subscriber(window int) *Subscriber {
 	if window <= 0 {
 		window = kafka.DefaultWindow
@@ -108,8 +110,8 @@ func (s *Subscriber) attempt(f *flying) *message.Message {
 	return m
 }
 
-// Subscribe implements Watermill's message.Subscriber. The channel has room for all that may be in flight, so that Step never waits;
-// it is closed by Close alone.
+// Subscribe implements Watermill's message.Subscriber. The channel has room for all that may be
+// in flight, so that Step never waits; it is closed by Close alone.
 func (s *Subscriber) Subscribe(_ context.Context, name string) (<-chan *message.Message, error) {
 	parts := s.broker.Partitions(name)
 	s.mu.Lock()
@@ -126,7 +128,8 @@ func (s *Subscriber) Subscribe(_ context.Context, name string) (<-chan *message.
 	return s.out[name], nil
 }
 
-// Step passes the next message of a partition to the channel of its topic, and says whether there was one.
+// Step passes the next message of a partition to the channel of its topic, and says whether there
+// was one.
 func (s *Subscriber) Step(p kafka.Partition) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,9 +144,9 @@ func (s *Subscriber) Step(p kafka.Partition) bool {
 	return ok
 }
 
-// Settle looks at what is in flight: what was acked is done, ends its turn and lets the committed offset move;
-// what was nacked is delivered again, in its turn: to the channel of its topic, or, if there is none, in
-// what Settle returns.
+// Settle looks at what is in flight: what was acked is done, ends its turn and lets the committed
+// offset move; what was nacked is delivered again, in its turn: to the channel of its topic, or,
+// if there is none, in what Settle returns.
 func (s *Subscriber) Settle() (again []*message.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,15 +197,16 @@ func (s *Subscriber) Committed(p kafka.Partition) int64 {
 	return s.claim(p).committed
 }
 
-// InFlight is how many messages of a partition are handed out and hold up the committed offset, as of the last Settle.
+// InFlight is how many messages of a partition are handed out and hold up the committed offset,
+// as of the last Settle.
 func (s *Subscriber) InFlight(p kafka.Partition) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.claim(p).flying)
 }
 
-// Crash forgets what is in flight, and goes on from the committed offsets, as another process would. Contexts of
-// messages that were handed out end.
+// Crash forgets what is in flight, and goes on from the committed offsets, as another process
+// would. Contexts of messages that were handed out end.
 func (s *Subscriber) Crash() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
