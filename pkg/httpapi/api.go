@@ -192,9 +192,10 @@ func (a *API) DocumentOperation(op *huma.Operation) {
 	}
 	op.MaxBodyBytes = noLimit
 	a.maxBody[op.Method+" "+op.Path] = limit
-	// huma's read deadline stays on the connection while the handler runs, and ends the
-	// request's context when it passes: a caller who waits longer would be cut off.
-	op.BodyReadTimeout = noReadTimeout
+	// huma would set a read deadline when the body has been read already. net/http then waits
+	// for the client to go away, takes the deadline for that, and ends the request's context:
+	// a caller who waits longer than 5 s would be cut off. The server has its own deadline.
+	op.BodyReadTimeout = 0
 	if !op.Hidden {
 		a.OpenAPI().AddOperation(op)
 	}
@@ -207,7 +208,6 @@ const (
 	bearer             = "bearer"
 	jsonType           = "application/json"
 	humaDefaultMaxBody = 1 << 20
-	noReadTimeout      = -1
 	noLimit            = -1
 )
 
@@ -218,7 +218,7 @@ type adapter struct{ api *API }
 // DocumentOperation: a huma.Group with a prefix registers copies, which would miss what is
 // set there.
 func (ad adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
-	if op.BodyReadTimeout != noReadTimeout {
+	if op.MaxBodyBytes != noLimit {
 		panic("httpapi: register " + op.Method + " " + op.Path + " on the API itself, not on a huma.Group")
 	}
 	g := ad.api.newGuard(op)

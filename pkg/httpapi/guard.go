@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
@@ -66,8 +65,6 @@ func (g *guard) pass(w http.ResponseWriter, r *http.Request) (*body, bool) {
 		}
 	}
 	if !g.hasBody {
-		// The server's read deadline would end the context of a handler that waits longer.
-		_ = huma.SetReadDeadline(w, time.Time{})
 		return nil, true
 	}
 	if p := g.checkMedia(r); p != nil {

@@ -13,7 +13,7 @@ import (
 
 // Limits of a server's connections.
 const (
-	readTimeout    = 15 * time.Second // for a request's head and body; it does not run while a handler does
+	readTimeout    = 15 * time.Second // for a request's head and body; net/http lifts it when the body has been read
 	writeTimeout   = 2 * time.Minute  // from the head of a request to the end of its answer; above MaxWait
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 16 << 10
