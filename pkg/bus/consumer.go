@@ -45,8 +45,9 @@ func (c *Consumer) Running() chan struct{} { return c.router.Running() }
 // and leaves the group.
 func (c *Consumer) Run(ctx context.Context) error {
 	drained := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() { drained <- c.subscriber.Close() })
-	err := c.router.Run(context.WithoutCancel(ctx)) // ends when its subscription does
+	// The contexts of messages outlive the router's, so closing it cuts nothing off.
+	stop := context.AfterFunc(ctx, func() { drained <- errors.Join(c.router.Close(), c.subscriber.Close()) })
+	err := c.router.Run(context.WithoutCancel(ctx))
 	if !stop() {
 		err = errors.Join(err, <-drained)
 	}

@@ -50,9 +50,21 @@ func Serve(ctx context.Context, s *Settings, w io.Writer, build func(*Env, *Supe
 	ctx, release := Signals(ctx)
 	defer release()
 
-	log := NewLogger(w, s.Log)
+	env := NewEnv(s, NewLogger(w, s.Log))
+	sup := NewSupervisor(env.Log, env.Health, s.DrainDeadline)
+	operator := operatorHandler(env.Health, env.Metrics.Registry, env.Admin, s.OperatorRemote)
+	sup.Add(StageOperator, NewServer("operator", s.OperatorListen, operator, env.Log).Component())
+	if err := build(env, sup); err != nil {
+		return err
+	}
+	return sup.Run(ctx)
+}
+
+// NewEnv returns the environment of a process that logs to log. Serve makes one; a program
+// that only puts things together, to describe them, makes its own.
+func NewEnv(s *Settings, log *slog.Logger) *Env {
 	health := NewHealth(log, time.Now)
-	env := &Env{
+	return &Env{
 		Settings: s,
 		Log:      log,
 		Metrics:  NewMetrics(),
@@ -62,13 +74,6 @@ func Serve(ctx context.Context, s *Settings, w io.Writer, build func(*Env, *Supe
 		NewID:    newID,
 		Stopping: health.stopped,
 	}
-	sup := NewSupervisor(log, health, s.DrainDeadline)
-	operator := operatorHandler(health, env.Metrics.Registry, env.Admin, s.OperatorRemote)
-	sup.Add(StageOperator, NewServer("operator", s.OperatorListen, operator, log).Component())
-	if err := build(env, sup); err != nil {
-		return err
-	}
-	return sup.Run(ctx)
 }
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

@@ -21,6 +21,7 @@ type cli struct {
 	Deadletters deadlettersCommand `cmd:"" help:"Look at commands that could not be handled, and send them again or give them up."`
 	Projections projectionsCommand `cmd:"" help:"Look at the views, and fold a key anew that a view could not go on with."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Contracts   contractsCommand   `cmd:"" hidden:"" help:"Write the public contracts."`
 
 	InstallCompletions kongplete.InstallCompletions `cmd:"" name:"completion" help:"Print the line that turns on completion in your shell."`
 }

@@ -6,9 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/daemon"
-	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/service"
 	"github.com/orderlane/orderlane/services/catalog"
 	"github.com/orderlane/orderlane/services/commandapi"
@@ -29,16 +27,10 @@ var services = []struct {
 	{commandapi.Service, commandapi.Add},
 }
 
-// topics are all topics of the platform: the registry that brokers are set up from.
-func topics(partitions, replication int) []kafka.TopicSpec {
-	all := []kafka.TopicSpec{bus.Outcomes(partitions, replication)}
-	all = append(all, bus.ServiceTopics("catalog", false, partitions, replication)...)
-	all = append(all, bus.ServiceTopics("ordering", true, partitions, replication)...)
-	for _, view := range []string{orderview.Service, storefront.Service} {
-		all = append(all, bus.DeadLetters(view, partitions, replication))
-	}
-	return all
-}
+// views are the read services.
+var views = []string{orderview.Service, storefront.Service}
+
+const apiTitle = "Orderlane"
 
 const apiDescription = `Orders for a shop. Commands are accepted with 202 and decided a moment later: follow the ` +
 	"`Location`, or send `Prefer: wait=5` to get the outcome in the answer."
@@ -59,10 +51,11 @@ func (c *serveCommand) Run() error {
 		return daemon.Usagef("services in processes of their own share a broker: name it with --kafka-brokers, or run all services in one process")
 	}
 	return daemon.Serve(context.Background(), &c.Settings, os.Stderr, func(env *daemon.Env, sup *daemon.Supervisor) error {
-		api, err := service.NewAPI(env, "Orderlane", version(), apiDescription)
+		api, err := service.NewAPI(env, apiTitle, version(), apiDescription)
 		if err != nil {
 			return err
 		}
+		serveAsyncAPI(api)
 		platform := service.New(env, sup, api, topics(c.Kafka.Partitions, c.Kafka.Replication))
 		for _, add := range chosen {
 			add(platform)
