@@ -74,14 +74,21 @@ func want[T comparable](t fataler, what string, got, want T) {
 	}
 }
 
+// patience is how long a test waits for a condition before it fails.
+const patience = 60 * time.Second
+
 // within waits for a condition with a deadline.
 func within(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); {
-		if time.Now().After(deadline) {
+	tick, deadline := time.NewTicker(time.Millisecond), time.NewTimer(patience)
+	defer tick.Stop()
+	defer deadline.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
 			t.Fatalf("did not happen: %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -178,7 +185,10 @@ type ordersView struct {
 	commandsT string
 }
 
-func newOrdersView(version int) *ordersView {
+func newOrdersView(version int) *ordersView { return newOrdersViewOf(version, events) }
+
+// newOrdersViewOf has another topic of events.
+func newOrdersViewOf(version int, events string) *ordersView {
 	v := &ordersView{
 		version: version, ordersT: projection.TableName("test", version, "orders"),
 		countsT: projection.TableName("test", version, "counts"),
