@@ -45,9 +45,6 @@ func (s *sender) plan(ctx context.Context, recs []Record) ([][]*batch, error) {
 			return nil, fmt.Errorf("kafka: choose a partition of %s: %w", r.Topic, err)
 		}
 		size := recordSize(r)
-		if size > MaxMessageBytes-batchOverhead {
-			return nil, fmt.Errorf("kafka: record of %s has %d bytes, %d are allowed: %w", r.Topic, size, MaxMessageBytes, sarama.ErrMessageSizeTooLarge)
-		}
 		place := Partition{Topic: r.Topic, ID: id}
 		b := open[place]
 		if b == nil || b.size+size > MaxMessageBytes {
@@ -108,6 +105,17 @@ func (b *batch) add(r *Record, rec *sarama.Record) {
 
 // millis is t as Kafka keeps it.
 func millis(t time.Time) time.Time { return t.Truncate(time.Millisecond) }
+
+// checkSizes refuses records that no batch can hold.
+func checkSizes(recs []Record) error {
+	for i := range recs {
+		if n := recordSize(&recs[i]); n > MaxMessageBytes-batchOverhead {
+			return fmt.Errorf("kafka: record of %s has %d bytes, %d are allowed: %w",
+				recs[i].Topic, n, MaxMessageBytes, sarama.ErrMessageSizeTooLarge)
+		}
+	}
+	return nil
+}
 
 func recordSize(r *Record) int {
 	n := recordOverhead + len(r.Key) + len(r.Value)

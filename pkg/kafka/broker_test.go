@@ -35,7 +35,7 @@ func quick(brokers []string) Config {
 	return Config{Brokers: brokers, SessionTimeout: 3 * time.Second, HeartbeatInterval: 100 * time.Millisecond, RebalanceTimeout: 5 * time.Second}
 }
 
-func fakeBroker(t *testing.T, opts ...kfake.Opt) (*kfake.Cluster, Config) {
+func fakeBroker(t testing.TB, opts ...kfake.Opt) (*kfake.Cluster, Config) {
 	t.Helper()
 	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second)}, opts...)...)
 	if err != nil {
@@ -46,7 +46,7 @@ func fakeBroker(t *testing.T, opts ...kfake.Opt) (*kfake.Cluster, Config) {
 }
 
 // newTopic makes a topic of its own for the test.
-func newTopic(t *testing.T, cfg Config, partitions int32) string {
+func newTopic(t testing.TB, cfg Config, partitions int32) string {
 	t.Helper()
 	name := realparts.Unique(t, "test")
 	makeTopic(t, cfg, name, partitions)
@@ -59,7 +59,7 @@ func adminConfig(cfg Config) *sarama.Config {
 	return s
 }
 
-func makeTopic(t *testing.T, cfg Config, name string, partitions int32) {
+func makeTopic(t testing.TB, cfg Config, name string, partitions int32) {
 	t.Helper()
 	admin, err := sarama.NewClusterAdmin(cfg.Brokers, adminConfig(cfg))
 	check(t, err)

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -36,13 +35,10 @@ func (p *ordered) Publish(ctx context.Context, recs []Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	waves, err := p.sender.plan(ctx, recs)
-	if err != nil {
+	if err := checkSizes(recs); err != nil {
 		return err
 	}
-	return p.sender.sendAll(ctx, waves)
+	return p.sender.publish(ctx, recs)
 }
 
 func (p *ordered) Close() error {
@@ -54,5 +50,3 @@ func (p *ordered) Close() error {
 	p.closed = true
 	return p.sender.client.Close()
 }
-
-var errClosed = errors.New("kafka: producer is closed")

@@ -3,10 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
-
-	"github.com/IBM/sarama"
 )
 
 // Producer sends records in batches. It is safe for concurrent use.
@@ -29,27 +26,36 @@ var ErrFenced = errors.New("kafka: another producer has taken over")
 // ended is unknown to it. It will never send again; whoever still may send makes a new one.
 var ErrUnusable = errors.New("kafka: producer can no longer be used")
 
-// NewProducer returns an idempotent producer: retries inside Publish neither double nor
-// reorder records. A later record of a partition may be written although an earlier one of
-// the same Publish failed; where that matters, use NewOrderedProducer or
-// NewTransactionalProducer. It connects at once, and fails if no broker answers.
+// NewProducer returns an idempotent producer for many callers: while one request is on its
+// way, further calls gather, and go out together in the next. Within a call, a later record of
+// a partition is never written when an earlier one failed. When calls that went out together
+// fail, all of them do. It connects at once, and fails if no broker answers.
 func NewProducer(cfg Config) (Producer, error) {
-	if err := cfg.Validate(); err != nil {
+	s, err := newSender(cfg, "")
+	if err != nil {
 		return nil, err
 	}
-	conf := cfg.producer()
-	conf.Producer.Partitioner = newPartitioner
-	p, err := sarama.NewSyncProducer(cfg.Brokers, conf)
-	if err != nil {
-		return nil, fmt.Errorf("kafka: connect producer: %w", err)
-	}
-	return &producer{sync: p}, nil
+	return &producer{sender: s}, nil
 }
 
 type producer struct {
-	sync  sarama.SyncProducer
-	close sync.Once
+	mu      sync.Mutex
+	waiting []*call // in the order of the calls
+
+	sending sync.Mutex // whoever has it sends for all that wait
+	sender  *sender
+	closed  bool
 }
+
+// call is one Publish that waits.
+type call struct {
+	recs []Record
+	sent bool
+	err  error
+}
+
+// maxGathered bounds the records that go out together, so that their answer does not take long.
+const maxGathered = 5000
 
 func (p *producer) Publish(ctx context.Context, recs []Record) error {
 	if len(recs) == 0 {
@@ -58,70 +64,64 @@ func (p *producer) Publish(ctx context.Context, recs []Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return sendError(p.sync.SendMessages(messages(recs)))
+	if err := checkSizes(recs); err != nil {
+		return err // before it fails the calls of others
+	}
+	c := &call{recs: recs}
+	p.mu.Lock()
+	p.waiting = append(p.waiting, c)
+	p.mu.Unlock()
+
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	for !c.sent { // else somebody has sent it who had the lock before
+		p.send(ctx, p.gather())
+	}
+	return c.err
 }
 
-func (p *producer) Close() (err error) {
-	p.close.Do(func() { err = p.sync.Close() })
-	return err
+// gather takes the calls that are to go out next.
+func (p *producer) gather() []*call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, records := 0, 0
+	for n < len(p.waiting) && (n == 0 || records+len(p.waiting[n].recs) <= maxGathered) {
+		records += len(p.waiting[n].recs)
+		n++
+	}
+	calls := p.waiting[:n:n]
+	if p.waiting = p.waiting[n:]; len(p.waiting) == 0 {
+		p.waiting = nil
+	}
+	return calls
 }
 
-// sendError makes an error of Sarama's list of errors, which only says how many there are.
-func sendError(err error) error {
-	if err == nil {
+func (p *producer) send(ctx context.Context, calls []*call) {
+	recs := calls[0].recs
+	if len(calls) > 1 {
+		ctx = context.WithoutCancel(ctx) // the end of one caller's is no reason to fail the others
+		recs = nil
+		for _, c := range calls {
+			recs = append(recs, c.recs...)
+		}
+	}
+	err := error(errClosed)
+	if !p.closed {
+		err = p.sender.publish(ctx, recs)
+	}
+	for _, c := range calls {
+		c.sent, c.err = true, err
+	}
+}
+
+func (p *producer) Close() error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	if p.closed {
 		return nil
 	}
-	var all sarama.ProducerErrors
-	if errors.As(err, &all) && len(all) > 0 {
-		return fmt.Errorf("kafka: send to %s (%d records failed, this is the first): %w", all[0].Msg.Topic, len(all), all[0].Err)
-	}
-	return fmt.Errorf("kafka: send: %w", err)
+	p.closed = true
+	return p.sender.client.Close()
 }
 
-// messages turns records into Sarama's messages, in few allocations.
-func messages(recs []Record) []*sarama.ProducerMessage {
-	headers := 0
-	for i := range recs {
-		headers += len(recs[i].Headers)
-	}
-	room := make([]sarama.RecordHeader, headers)
-	values := make([]sarama.ProducerMessage, len(recs))
-	msgs := make([]*sarama.ProducerMessage, len(recs))
-	for i := range recs {
-		r := &recs[i]
-		m := &values[i]
-		m.Topic, m.Partition, m.Timestamp = r.Topic, r.Partition, r.Time
-		if r.Key != nil {
-			m.Key = sarama.ByteEncoder(r.Key)
-		}
-		if r.Value != nil {
-			m.Value = sarama.ByteEncoder(r.Value)
-		}
-		m.Headers, room = room[:len(r.Headers):len(r.Headers)], room[len(r.Headers):]
-		for j, h := range r.Headers {
-			m.Headers[j] = sarama.RecordHeader{Key: headerBytes(h.Key), Value: h.Value}
-		}
-		msgs[i] = m
-	}
-	return msgs
-}
-
-// partitioner takes a record's own partition if it names one, and else the one of its key,
-// as Sarama and kafka-go's Hash balancer have it.
-type partitioner struct{ sarama.Partitioner }
-
-func newPartitioner(topic string) sarama.Partitioner {
-	return partitioner{sarama.NewHashPartitioner(topic)}
-}
-
-func (p partitioner) Partition(m *sarama.ProducerMessage, partitions int32) (int32, error) {
-	if m.Partition >= 0 {
-		return m.Partition, nil
-	}
-	return p.Partitioner.Partition(m, partitions)
-}
-
-// MessageRequiresConsistency says that a record may only go to the partition chosen.
-func (p partitioner) MessageRequiresConsistency(m *sarama.ProducerMessage) bool {
-	return m.Partition >= 0 || m.Key != nil
-}
+var errClosed = errors.New("kafka: producer is closed")

@@ -77,6 +77,17 @@ func (s *sender) insist(ctx context.Context, do func() error) error {
 // one can't begin before.
 const markerPause = 3 * time.Millisecond
 
+// publish sends records, outside of a transaction.
+func (s *sender) publish(ctx context.Context, recs []Record) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	waves, err := s.plan(ctx, recs)
+	if err != nil {
+		return err
+	}
+	return s.sendAll(ctx, waves)
+}
+
 // sendAll sends waves one after the other. After an error it is not known what of the wave is
 // written, so the next one needs another identity.
 func (s *sender) sendAll(ctx context.Context, waves [][]*batch) error {

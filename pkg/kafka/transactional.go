@@ -50,6 +50,9 @@ func (p *transactional) Publish(ctx context.Context, recs []Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := checkSizes(recs); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	waves, err := p.sender.plan(ctx, recs)
