@@ -40,7 +40,7 @@ func (l *Log) notifyLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		// If it fails, the others find out by themselves within pollInterval.
+		// If it fails, the others find out by themselves within Options.Poll.
 		callCtx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 		_, _ = l.pool.Exec(callCtx, notify, l.channel(), strconv.FormatInt(l.watch.Head(), 10))
 		cancel()

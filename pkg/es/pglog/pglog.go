@@ -33,6 +33,9 @@ type Options struct {
 	Readers int
 	// Timeout bounds each call to the database, beside the caller's context; 30 s if 0.
 	Timeout time.Duration
+	// Poll is how often a waiting reader looks for appends that no notification told of, since
+	// their instance died between commit and notification, or our listener was away; 1 s if 0.
+	Poll time.Duration
 }
 
 const (
@@ -41,9 +44,6 @@ const (
 	lockTimeout = "10s"
 	// idleTimeout is when the server cuts off a connection that has frozen with a transaction open.
 	idleTimeout = "5s"
-	// pollInterval is how often a waiting reader looks for appends that no notification
-	// told of: their instance died between commit and notification, or our listener was away.
-	pollInterval = time.Second
 	// relistenAfter is the pause before a listener that lost its connection makes another one.
 	relistenAfter = 500 * time.Millisecond
 	// notifyInterval is the least time between two notifications. Under load it makes one of many:
@@ -90,6 +90,9 @@ func open(ctx context.Context, url, schema string, opts Options) (*Log, error) {
 	}
 	if opts.Timeout == 0 {
 		opts.Timeout = 30 * time.Second
+	}
+	if opts.Poll == 0 {
+		opts.Poll = time.Second
 	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -177,7 +180,7 @@ func (l *Log) Wait(ctx context.Context, after int64) error {
 	case l.listens <- struct{}{}: // the listener starts when it is needed first
 	default:
 	}
-	err := l.watch.Wait(ctx, after, pollInterval, func(ctx context.Context) (int64, error) {
+	err := l.watch.Wait(ctx, after, l.opts.Poll, func(ctx context.Context) (int64, error) {
 		head, err := l.Head(ctx)
 		return head.Position, err
 	})

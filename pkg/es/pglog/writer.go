@@ -60,7 +60,7 @@ func (w *writer) connect(ctx context.Context, l *Log) (err error) {
 			hangUp(conn)
 		}
 	}()
-	// A server of version 17 or later ends also what FACTS of older ones leave open: a transaction in the middle of a message.
+	// From version 17 on, the server also ends a transaction that waits for the rest of its pipeline.
 	if err := conn.Exec(ctx, `SELECT set_config('transaction_timeout', '`+idleTimeout+`', false)
 		FROM pg_settings WHERE name = 'transaction_timeout'`).Close(); err != nil {
 		return fmt.Errorf("set time-outs: %w", err)

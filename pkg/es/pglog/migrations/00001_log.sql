@@ -7,6 +7,7 @@ CREATE TABLE log (
 );
 INSERT INTO log (epoch) VALUES (replace(gen_random_uuid()::text, '-', ''));
 
+-- Stream names compare byte by byte (COLLATE "C"), which costs a fraction of a language's order.
 -- json, not jsonb: what was written comes back byte for byte, and nothing is parsed into a tree.
 -- flags: 1 = written with a personal payload, 2 = erases.
 CREATE TABLE events (
@@ -15,7 +16,7 @@ CREATE TABLE events (
     time     timestamptz NOT NULL,
     schema   integer     NOT NULL,
     flags    smallint    NOT NULL,
-    stream   text        NOT NULL,
+    stream   text        COLLATE "C" NOT NULL,
     type     text        NOT NULL,
     meta     json        NOT NULL,
     data     json        NOT NULL
@@ -47,7 +48,7 @@ CREATE INDEX outcomes_by_time ON outcomes (time) WHERE time IS NOT NULL;
 
 -- Room in the pages lets an update stay in its page and leave the index alone.
 CREATE TABLE states (
-    stream        text    PRIMARY KEY,
+    stream        text    COLLATE "C" PRIMARY KEY,
     version       bigint  NOT NULL,
     state_version integer NOT NULL,
     data          bytea   NOT NULL
