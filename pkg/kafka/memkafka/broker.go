@@ -214,7 +214,7 @@ func (b *Broker) choose(r *kafka.Record) (int32, error) {
 	id := r.Partition
 	if t := b.topics[r.Topic]; t != nil && id < 0 {
 		if r.Key != nil {
-			return PartitionOf(r.Key, len(t.partitions)), nil
+			return kafka.PartitionOf(r.Key, int32(len(t.partitions))), nil
 		}
 		id = int32(t.keyless % len(t.partitions))
 		t.keyless++
@@ -235,18 +235,4 @@ func (b *Broker) append(r kafka.Record, id int32) {
 		r.Time = b.clock()
 	}
 	part.records = append(part.records, r)
-}
-
-// PartitionOf is the partition of a key among n, as every producer of package kafka chooses it:
-// Sarama's default, FNV-1a.
-func PartitionOf(key []byte, n int) int32 {
-	h := uint32(2166136261)
-	for _, c := range key {
-		h = (h ^ uint32(c)) * 16777619
-	}
-	p := int32(h) % int32(n)
-	if p < 0 {
-		p = -p
-	}
-	return p
 }

@@ -56,7 +56,7 @@ func TestAKeyGoesToThePartitionThatSaramaChooses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := memkafka.PartitionOf(key, int(n)); got != want {
+		if got := kafka.PartitionOf(key, n); got != want {
 			t.Errorf("%d, Sarama chooses %d", got, want)
 		}
 	})
@@ -67,7 +67,7 @@ func TestRecordsKeepTheirOrderAndGetOffsets(t *testing.T) {
 	p := b.Producer()
 	publish(t, p, rec(0, "k", "a"), rec(1, "k", "x"), rec(0, "k", "b"))
 	publish(t, p, rec(kafka.AnyPartition, "k", "c"))
-	home := memkafka.PartitionOf([]byte("k"), 2)
+	home := kafka.PartitionOf([]byte("k"), 2)
 	if got := b.Records(kafka.Partition{Topic: "things", ID: home}, 0, -1); string(got[len(got)-1].Value) != "c" {
 		t.Errorf("partition %d holds %s", home, values(got))
 	}
@@ -279,7 +279,7 @@ func TestAWatermillRouterCanConsume(t *testing.T) {
 	if err := b.Publisher().Publish("things", m); err != nil {
 		t.Fatal(err)
 	}
-	home := kafka.Partition{Topic: "things", ID: memkafka.PartitionOf([]byte("k"), 2)}
+	home := kafka.Partition{Topic: "things", ID: kafka.PartitionOf([]byte("k"), 2)}
 	if got := b.Records(home, 0, -1); len(got) != 1 || got[0].Header("ce_id") != "1" || got[0].Header("ce_type") != "greeting" || len(got[0].Headers) != 2 {
 		t.Fatalf("published %+v", got)
 	}
