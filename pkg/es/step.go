@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -54,7 +55,8 @@ func (e *Engine) Step(ctx context.Context) (Stepped, error) {
 	if err != nil {
 		return Stepped{}, err
 	}
-	d, ok := e.decideBatch(todo, started)
+	// As precise as logs store it, so that what is published now and again from the log is the same.
+	d, ok := e.decideBatch(todo, started.UTC().Truncate(time.Microsecond))
 	if !ok { // a command broke off half way; it is parked now, the others are decided again
 		e.evict(d.streams)
 		return Stepped{Again: true}, nil
