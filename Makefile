@@ -27,7 +27,7 @@ help: ## list what there is to make
 
 .PHONY: run
 run: build ## build and start everything in one process on 127.0.0.1:8080; ARGS="..." for its flags
-	$(BIN)/orderlane serve $(ARGS)
+	$(BIN)/orderlane serve --sample $(ARGS)
 
 .PHONY: build
 build: ## build bin/orderlane
