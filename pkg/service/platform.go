@@ -116,6 +116,18 @@ func (p *Platform) relayProducer(service string) func(context.Context) (kafka.Pr
 	}
 }
 
+// leaseHolder names this process in leases. A process that is known by the same name after a
+// crash takes up its lease at once; another one's would have to expire first.
+func (p *Platform) leaseHolder() string {
+	switch {
+	case p.isLocal: // the data directory's lock keeps others out
+		return "embedded"
+	case p.Settings.Instance != "":
+		return p.Settings.Instance
+	}
+	return p.NewID().String()
+}
+
 // openLog opens the event log of a service, in PostgreSQL or in a file of its own.
 func (p *Platform) openLog(ctx context.Context, service string) (es.Log, error) {
 	if url := p.Settings.Postgres; url != "" {

@@ -64,7 +64,7 @@ func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) e
 	feed := es.NewFeed(store)
 	publication := &bus.Publication{Service: w.Name, Log: store, Public: w.Public}
 	sender := relay.New(relay.Options{
-		Name: "relay", Holder: p.NewID().String(), Log: store, From: feed, Clock: p.Clock,
+		Name: "relay", Holder: p.leaseHolder(), Log: store, From: feed, Clock: p.Clock,
 		Translate: publication.Translate, Producer: p.relayProducer(w.Name),
 		Resume: func(ctx context.Context) (relay.Resumed, error) {
 			return bus.ReadPublished(ctx, p.Admin, w.published()...)
