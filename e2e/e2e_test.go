@@ -1,0 +1,34 @@
+//go:build unix
+
+// Package e2e tests the whole platform from outside: the real binary, embedded and as a fleet
+// on Kafka and PostgreSQL.
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/orderlane/orderlane/e2e/fleet"
+	"github.com/orderlane/orderlane/e2e/realparts"
+)
+
+func TestMain(m *testing.M) {
+	code := realparts.Wrap(m).Run()
+	if err := fleet.RemoveBinary(); err != nil {
+		fmt.Fprintln(os.Stderr, "remove the binary of the tests:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// onBoth runs a story on an embedded fleet and on one with real parts.
+func onBoth(t *testing.T, o fleet.Options, story func(t *testing.T, f *fleet.Fleet)) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts and kills processes, which takes its time")
+	}
+	for _, kind := range []fleet.Kind{fleet.Embedded, fleet.Real} {
+		t.Run(string(kind), func(t *testing.T) { story(t, fleet.Start(t, kind, o)) })
+	}
+}

@@ -1,0 +1,9 @@
+//go:build unix && !linux
+
+package fleet
+
+import "syscall"
+
+// childAttributes: a process group of its own, so that Ctrl-C reaches the tests and not the
+// processes they watch.
+func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
