@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orderlane/orderlane/bench/child"
+)
+
+// bench is one run of the program.
+type bench struct {
+	dir      string // of all that the run leaves until its end
+	binary   string // orderlane
+	self     string // this program
+	kafka    []string
+	postgres string
+	lasting  time.Duration // of a load
+	quick    bool
+	keep     bool
+	profiles string // directory for CPU profiles; empty: none
+	progress io.Writer
+
+	report    report
+	maximum   float64 // orders per second of measureOrders with 8 partitions
+	systems   int
+	running   []*child.Process
+	databases []string
+}
+
+// say tells what is going on.
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.progress, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
+
+// build builds the program that is measured.
+func (b *bench) build(ctx context.Context) error {
+	b.binary = filepath.Join(b.dir, "orderlane")
+	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.binary, "github.com/orderlane/orderlane/services/orderlane")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("build orderlane: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// clean ends what an error or an interrupt has left running, and removes the data.
+func (b *bench) clean() error {
+	var errs []error
+	for _, p := range b.running {
+		if p.Alive() == nil {
+			errs = append(errs, p.Stop())
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+	defer cancel()
+	for _, name := range b.databases {
+		errs = append(errs, b.execute(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"))
+	}
+	if !b.keep {
+		errs = append(errs, os.RemoveAll(b.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// newDatabase makes a database on the PostgreSQL server, and returns its URL.
+func (b *bench) newDatabase(ctx context.Context, name string) (string, error) {
+	config, err := pgx.ParseConfig(b.postgres)
+	if err != nil {
+		return "", err
+	}
+	if err := b.execute(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0"); err != nil {
+		return "", fmt.Errorf("create a database: %w", err)
+	}
+	b.databases = append(b.databases, name)
+	return fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=prefer", config.User, config.Password, config.Host, config.Port, name), nil
+}
+
+func (b *bench) execute(ctx context.Context, sql string) error {
+	c, err := pgx.Connect(ctx, b.postgres)
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx)
+	_, err = c.Exec(ctx, sql)
+	return err
+}
+
+// wipeTopics deletes all topics and consumer groups of the Kafka that was named, so that each
+// system starts with none. checkKafka has made sure that there were none of others.
+func (b *bench) wipeTopics(ctx context.Context) error {
+	admin, err := b.clusterAdmin()
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	topics, err := admin.ListTopics()
+	if err != nil {
+		return err
+	}
+	groups, err := admin.ListConsumerGroups()
+	if err != nil {
+		return err
+	}
+	for group := range groups {
+		_ = admin.DeleteConsumerGroup(group) // one that is not empty yet expires
+	}
+	for topic := range topics {
+		if topic[0] != '_' {
+			if err := admin.DeleteTopic(topic); err != nil {
+				return fmt.Errorf("delete topic %s: %w", topic, err)
+			}
+		}
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		left, err := b.topics(admin)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (b *bench) clusterAdmin() (sarama.ClusterAdmin, error) {
+	c := sarama.NewConfig()
+	c.Version = sarama.V4_0_0_0
+	return sarama.NewClusterAdmin(b.kafka, c)
+}
+
+func (b *bench) topics(admin sarama.ClusterAdmin) ([]string, error) {
+	all, err := admin.ListTopics()
+	var names []string
+	for name := range all {
+		if name[0] != '_' {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// checkKafka refuses a Kafka that has topics: all of them would be deleted.
+func (b *bench) checkKafka() error {
+	if len(b.kafka) == 0 {
+		return nil
+	}
+	admin, err := b.clusterAdmin()
+	if err != nil {
+		return fmt.Errorf("reach Kafka: %w", err)
+	}
+	defer admin.Close()
+	names, err := b.topics(admin)
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("the Kafka at %v has topics (%s, ...), and the benchmarks delete all there are: name one that is empty", b.kafka, names[0])
+	}
+	return nil
+}
+
+// profile takes a CPU profile of our process from now until done is called, if that is asked for.
+func (b *bench) profile(ctx context.Context, s *system) (done func()) {
+	if b.profiles == "" || s.kind != ours {
+		return func() {}
+	}
+	path := filepath.Join(b.profiles, filepath.Base(s.dir)+".cpu.pprof")
+	ended := make(chan error, 1)
+	go func() {
+		ended <- download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.operator, int(b.lasting.Seconds())), path)
+	}()
+	return func() {
+		if err := <-ended; err != nil {
+			b.say("  no profile: %v", err)
+		}
+	}
+}
+
+func download(ctx context.Context, url, path string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, resp.Body)
+	return errors.Join(err, f.Close())
+}
