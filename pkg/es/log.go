@@ -32,8 +32,8 @@ type Log interface {
 	// 1..n over the life of the log, without gaps, in commit order.
 	//
 	// It writes only if the log's head is still b.Seen, or none of b.Streams has another
-	// version than the one named there; and only if no command of b.Outcomes or b.Parked has an
-	// outcome or an event already. Otherwise it returns a *ConflictError and nothing is written.
+	// version than the one named there; and only if each event's version is its stream's next, and
+	// no command of b.Outcomes or b.Parked has an outcome or an event already. Otherwise it returns a *ConflictError and nothing is written.
 	// A stored outcome is never overwritten. An outcome deletes the parked command of the same id.
 	// States replace older ones only. An error that wraps ErrInvalidBatch means that the batch can
 	// never be written. Any other error leaves it unknown whether it was; read Outcomes to know.

@@ -31,6 +31,11 @@ var conflicting = map[string]func(*testing.T, *fixture){
 		f.append(f.order(0, "order-1", 0, 1))
 		f.equal("streams", f.conflict(f.order(1, "order-1", 0, 1)).Streams, []string{"order-1"})
 	},
+	"a version that would leave a gap conflicts though the head is known": func(_ *testing.T, f *fixture) {
+		f.append(f.order(0, "order-1", 0, 1))
+		f.equal("streams", f.conflict(f.order(1, "order-1", 2, 1)).Streams, []string{"order-1"})
+		f.equal("streams", f.conflict(f.order(1, "order-2", 1, 1)).Streams, []string{"order-2"})
+	},
 	"disjoint streams do not conflict when the head has moved": func(t *testing.T, f *fixture) {
 		f.append(f.order(0, "order-1", 0, 2))
 		b := f.order(0, "order-2", 0, 1)

@@ -25,6 +25,7 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 123456000, time.UTC)
 // the first time; called again with the same t it opens another instance of the same log.
 // It closes what it opened in t.Cleanup; closing twice must be harmless.
 func Run(t *testing.T, open func(t *testing.T) es.Log) {
+	t.Run("random histories look the same as in memory", func(t *testing.T) { testHistories(t, open) })
 	groups := []map[string]func(*testing.T, *fixture){
 		appending, conflicting, outcomes, loading, reading, personal, parking, waiting, leasing, closing,
 	}

@@ -17,7 +17,7 @@ func (l *Log) Append(ctx context.Context, b es.Batch) (h es.Head, err error) {
 		if err != nil {
 			return err
 		}
-		if conflict := s.conflict(&b); conflict != nil {
+		if conflict := s.conflict(&b, &plan); conflict != nil {
 			return conflict
 		}
 		base := int64(len(s.events))
@@ -34,17 +34,14 @@ func (l *Log) Append(ctx context.Context, b es.Batch) (h es.Head, err error) {
 }
 
 // conflict says why the batch can't be written, or nil. Where the head has not moved, only
-// streams that get events can be wrong.
-func (s *Store) conflict(b *es.Batch) error {
+// streams that get events can be in the way; but if anything is, all that differs is named.
+func (s *Store) conflict(b *es.Batch, plan *stored.Plan) error {
 	c := &es.ConflictError{}
-	grows := map[string]bool{}
-	for i := range b.Events {
-		grows[b.Events[i].Stream] = true
-	}
-	moved := b.Seen != int64(len(s.events))
-	for _, q := range b.Streams {
-		if (moved || grows[q.Stream]) && int64(len(s.streams[q.Stream])) != q.Version {
+	blocked, moved := false, b.Seen != int64(len(s.events))
+	for i, q := range b.Streams {
+		if int64(len(s.streams[q.Stream])) != q.Version {
 			c.Streams = append(c.Streams, q.Stream)
+			blocked = blocked || moved || plan.Streams[i].Events > 0
 		}
 	}
 	known := func(id uuid.UUID) {
@@ -58,10 +55,10 @@ func (s *Store) conflict(b *es.Batch) error {
 	for i := range b.Parked {
 		known(b.Parked[i].Command)
 	}
-	if len(c.Streams)+len(c.Commands) == 0 {
-		return nil
+	if blocked || len(c.Commands) > 0 {
+		return c
 	}
-	return c
+	return nil
 }
 
 func (s *Store) appendEvents(b *es.Batch, plan stored.Plan) {

@@ -157,7 +157,13 @@ func (w *writer) bindBatch(m *message, b *es.Batch, plan *stored.Plan) error {
 	if err != nil {
 		return err
 	}
-	m.bind("batch", "batch", 26, func(m *message) {
+	continued := make([]int, 0, len(b.Streams))
+	for i := range b.Streams {
+		if b.Streams[i].Version > 0 && plan.Streams[i].Events > 0 {
+			continued = append(continued, i)
+		}
+	}
+	m.bind("batch", "batch", 28, func(m *message) {
 		m.i64(b.Seen)
 		m.array(typeText, len(b.Streams), func(i int) { m.text(b.Streams[i].Stream) })
 		m.array(typeInt8, len(b.Streams), func(i int) { m.i64(b.Streams[i].Version) })
@@ -167,6 +173,8 @@ func (w *writer) bindBatch(m *message, b *es.Batch, plan *stored.Plan) error {
 		m.array(typeInt8, len(b.States), func(i int) { m.i64(b.States[i].Version) })
 		m.array(typeInt4, len(b.States), func(i int) { m.i32(b.States[i].StateVersion) })
 		m.array(typeBytea, len(b.States), func(i int) { m.bytes(b.States[i].Data) })
+		m.array(typeText, len(continued), func(i int) { m.text(b.Streams[continued[i]].Stream) })
+		m.array(typeInt8, len(continued), func(i int) { m.i64(b.Streams[continued[i]].Version) })
 	})
 	return nil
 }

@@ -11,14 +11,15 @@ package pglog
 //	personal: $12 place of the event in the batch, $13 data
 //	outcomes: $14 command, $15 place of its last event or 0, $16 version, $17 time, $18 status, $19 type, $20 stream, $21 digest, $22 fault
 //	states: $23 stream, $24 version, $25 state version, $26 data
+//	streams that are continued: $27 name, $28 version; they are checked also where the head has
+//	not moved, lest a gap is written. That a stream is new is checked by the index.
 const insertBatch = `
 WITH log AS MATERIALIZED (
-	SELECT CASE
-		WHEN h.head = $1::int8 THEN h.head
-		WHEN (SELECT count(*) FROM unnest($2::text[], $3::int8[]) q (stream, version)
-			WHERE q.version <> coalesce((SELECT max(e.version) FROM events e WHERE e.stream = q.stream), 0)) = 0 THEN h.head
-		ELSE conflict()
-	END AS head
+	SELECT CASE (
+		SELECT count(*)
+		FROM unnest(CASE h.head WHEN $1::int8 THEN $27::text[] ELSE $2::text[] END, CASE h.head WHEN $1 THEN $28::int8[] ELSE $3::int8[] END) q (stream, version)
+		WHERE q.version <> coalesce((SELECT max(e.version) FROM events e WHERE e.stream = q.stream), 0)
+	) WHEN 0 THEN h.head ELSE conflict() END AS head
 	FROM (SELECT coalesce((SELECT max(position) FROM events), 0) AS head) h
 ), new_events AS (
 	INSERT INTO events (position, stream, version, type, schema, time, flags, meta, data)

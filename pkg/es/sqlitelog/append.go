@@ -175,7 +175,7 @@ func (c *conn) writeStreams(b *es.Batch, plan *stored.Plan) ([]int64, error) {
 		case stream.Version == 0 && change.Events > 0:
 			ids[i], err = c.insertStream(stream.Stream, change.State)
 		case change.Events > 0 || change.State != nil:
-			ids[i], err = c.updateStream(stream.Stream, change.State)
+			ids[i], err = c.updateStream(stream, change)
 		}
 		if err != nil {
 			return nil, err
@@ -198,27 +198,29 @@ func (c *conn) insertStream(stream string, state *es.State) (id int64, err error
 	return c.LastInsertRowID(), err
 }
 
-// updateStream finds a stream, and replaces its state unless that is newer.
-func (c *conn) updateStream(stream string, state *es.State) (id int64, err error) {
-	err = c.rows(`SELECT id FROM streams WHERE stream = ?`,
-		func(s *sqlite.Stmt) { s.BindText(1, stream) },
+// updateStream finds a stream, and replaces its state unless that is newer. A stream that
+// gets events must be at the version that they continue, or there would be a gap.
+func (c *conn) updateStream(stream *es.StreamVersion, change *stored.Change) (id int64, err error) {
+	var version int64
+	err = c.rows(`SELECT id, (SELECT max(version) FROM events WHERE stream = s.id) FROM streams s WHERE stream = ?`,
+		func(s *sqlite.Stmt) { s.BindText(1, stream.Stream) },
 		func(s *sqlite.Stmt) error {
-			id = s.ColumnInt64(0)
+			id, version = s.ColumnInt64(0), s.ColumnInt64(1)
 			return nil
 		})
-	if err == nil && id == 0 {
-		err = errMissing
+	if err == nil && change.Events > 0 && version != stream.Version {
+		err = errVersion
 	}
-	if err != nil || state == nil {
+	if err != nil || change.State == nil {
 		return id, err
 	}
 	return id, c.rows(`UPDATE streams SET state_at = ?2, state_version = ?3, state = ?4 WHERE id = ?1
 		AND (state_at IS NULL OR ?2 > state_at OR ?2 = state_at AND ?3 <> state_version)`,
 		func(s *sqlite.Stmt) {
 			s.BindInt64(1, id)
-			s.BindInt64(2, state.Version)
-			s.BindInt64(3, int64(state.StateVersion))
-			s.BindBytes(4, state.Data)
+			s.BindInt64(2, change.State.Version)
+			s.BindInt64(3, int64(change.State.StateVersion))
+			s.BindBytes(4, change.State.Data)
 		}, nil)
 }
 
