@@ -89,9 +89,10 @@ func (c Config) sarama() *sarama.Config {
 	// A join is answered when the slowest member has let go: the connection must wait longer.
 	s.Net.ReadTimeout = max(30*time.Second, c.RebalanceTimeout+10*time.Second)
 
-	// A restarting broker is away for seconds: keep asking instead of failing 1,000 messages.
-	s.Metadata.Retry.Max = 60
+	// Ask for a coordinator as long as it would still know this member, and not longer: a group
+	// that may not be joined answers like one whose coordinator is away.
 	s.Metadata.Retry.Backoff = 250 * time.Millisecond
+	s.Metadata.Retry.Max = int(c.SessionTimeout/s.Metadata.Retry.Backoff) + 1
 	s.Metadata.Full = false
 	s.Metadata.AllowAutoTopicCreation = false // a typing error must not become a topic
 
@@ -115,6 +116,7 @@ func (c Config) sarama() *sarama.Config {
 	s.Consumer.Group.Heartbeat.Interval = c.HeartbeatInterval
 	s.Consumer.Group.Rebalance.Timeout = c.RebalanceTimeout
 	s.Consumer.Group.Rebalance.Retry.Backoff = 500 * time.Millisecond
+	s.Consumer.Group.Rebalance.Retry.Max = 1 // then Consume returns, and is called again
 	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyRange()}
 	s.Consumer.Group.InstanceId = c.InstanceID
 	c.Security.apply(s)
@@ -130,6 +132,8 @@ const maxProcessingTime = time.Second
 // producer is sarama with what exactly-once sending asks for.
 func (c Config) producer() *sarama.Config {
 	s := c.sarama()
+	// A restarting broker is away for seconds: keep asking instead of failing 1,000 messages.
+	s.Metadata.Retry.Max = 60
 	s.Producer.Idempotent = true
 	s.Net.MaxOpenRequests = 1
 	return s

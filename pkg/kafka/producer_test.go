@@ -182,8 +182,8 @@ func TestEveryProducerRidesOutPassingErrorsWithoutRepeats(t *testing.T) {
 	})
 }
 
-// big are records of which only a few fit into one request.
-func big(topic string, count int) []Record {
+// bigRecords are records of which only a few fit into one request.
+func bigRecords(topic string, count int) []Record {
 	recs := numbered(topic, 1, 0, count)
 	for i := range recs {
 		recs[i].Partition = 0
@@ -205,7 +205,7 @@ func TestAnOrderedProducerWritesNothingAfterARecordThatFailed(t *testing.T) {
 			}
 			return requests[r] == 2
 		}})
-	err := p.Publish(t.Context(), big(topic, 9))
+	err := p.Publish(t.Context(), bigRecords(topic, 9))
 	if err == nil || f.Hits() != 1 {
 		t.Fatalf("error %v, %d hits", err, f.Hits())
 	}
@@ -213,7 +213,7 @@ func TestAnOrderedProducerWritesNothingAfterARecordThatFailed(t *testing.T) {
 	if len(got) == 0 || len(got) >= 6 || got[len(got)-1] != len(got)-1 {
 		t.Errorf("on the topic after the failure: %v", got)
 	}
-	check(t, p.Publish(t.Context(), big(topic, 9))) // the relay sends all of it again
+	check(t, p.Publish(t.Context(), bigRecords(topic, 9))) // the relay sends all of it again
 	first := -1
 	for _, v := range values(t, cfg, topic, 0) {
 		if v > first+1 {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
@@ -248,6 +249,10 @@ func retriable(err error) bool {
 	}
 	var answer sarama.KError
 	if !errors.As(err, &answer) {
+		var certificate *tls.CertificateVerificationError
+		if errors.As(err, &certificate) {
+			return false
+		}
 		var config sarama.ConfigurationError
 		var encoding sarama.PacketEncodingError
 		return !errors.As(err, &config) && !errors.As(err, &encoding) && !errors.Is(err, sarama.ErrClosedClient)
