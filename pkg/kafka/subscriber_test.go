@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -501,4 +502,63 @@ func TestAMessageSaysWhereItCameFrom(t *testing.T) {
 	if _, err := s.Subscribe(t.Context(), topic); err == nil {
 		t.Error("a closed subscriber subscribes")
 	}
+}
+
+func TestConsumingGoesOnAfterABrokerRestart(t *testing.T) {
+	broker := realparts.StartKafka(t)
+	cfg := quick(broker.Brokers())
+	topic := newTopic(t, cfg, 4)
+	s := subscriber(t, SubscriberConfig{Config: cfg, Group: topic})
+	got := newSeen()
+	h := subscribe(t, s, topic, func(m *message.Message) error {
+		turn.FromContext(m.Context()).Take(func() { got.add(m) })
+		return nil
+	})
+	fill(t, cfg, topic, 50, 1000)
+	eventually(t, "messages before", func() bool { return got.distinct() == 1000 })
+	broker.Kill()
+	broker.Start()
+	p := producerOf(t, cfg, "ordered")
+	check(t, p.Publish(t.Context(), numbered(topic, 50, 1000, 2000)))
+	eventually(t, "messages after", func() bool { return got.distinct() == 2000 })
+	check(t, s.Close())
+	h.wait()
+	got.inOrder(t, 2000)
+}
+
+func TestAStaticMemberComesBackToItsPartitionsWithoutARebalance(t *testing.T) {
+	_, cfg := fakeBroker(t)
+	topic := newTopic(t, cfg, 4)
+	generation := func(log *logged) int { return strings.Count(log.String(), "partitions assigned") }
+	member := func(instance string) (*Subscriber, *logged) {
+		own := cfg
+		own.InstanceID = instance
+		log := new(logged)
+		s, err := NewSubscriber(SubscriberConfig{Config: own, Group: topic, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		check(t, err)
+		messages, err := s.Subscribe(t.Context(), topic)
+		check(t, err)
+		go func() {
+			for m := range messages {
+				m.Ack()
+			}
+		}()
+		return s, log
+	}
+	a, logA := member("pod-0")
+	b, _ := member("pod-1")
+	eventually(t, "two members", func() bool { return len(a.Stats()) == 2 && len(b.Stats()) == 2 })
+	before := generation(logA)
+	held := b.Stats()
+	check(t, b.Close())
+	b, _ = member("pod-1")
+	eventually(t, "the second is back", func() bool { return len(b.Stats()) == 2 })
+	if now := b.Stats(); now[0].Partition != held[0].Partition || now[1].Partition != held[1].Partition {
+		t.Errorf("it held %v, now %v", held, now)
+	}
+	if n := generation(logA); n != before {
+		t.Errorf("the first member was rebalanced %d times", n-before)
+	}
+	check(t, a.Close())
+	check(t, b.Close())
 }
