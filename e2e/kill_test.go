@@ -24,7 +24,6 @@ var killPoints = []struct{ point, process string }{
 func TestAProcessKilledUnderLoadLosesAndDoublesNothing(t *testing.T) {
 	onBoth(t, fleet.Options{Static: true, Without: []string{fleet.OrderingB}}, func(t *testing.T, f *fleet.Fleet) {
 		client := f.Client("")
-		client.Define(t, fleet.LoadSKU, 1299)
 		load := client.StartLoad(t, 3)
 		for _, k := range killPoints {
 			t.Run(k.point, func(t *testing.T) {

@@ -74,18 +74,21 @@ func each[T any](items []T, check func(T) error) error {
 func (c *Client) checkStatuses(t testing.TB, sent []Sent) {
 	t.Helper()
 	err := each(sent, func(s Sent) error {
-		return waitFor("command "+s.Command+" has its outcome", func() string {
-			shown, err := c.Status(context.Background(), s.Command)
-			switch {
-			case err != nil:
+		var shown *CommandShown
+		err := waitFor("command "+s.Command+" has its outcome", func() (missing string) {
+			var err error
+			if shown, err = c.Status(context.Background(), s.Command); err != nil {
 				return err.Error()
-			case shown.Status == "accepted":
-				return "it is accepted"
-			case shown.Status != s.Status || shown.Version != s.Version:
-				return fmt.Sprintf("it is %s at version %d, not %s at %d", shown.Status, shown.Version, s.Status, s.Version)
+			}
+			if shown.Status == "accepted" || shown.Status == "parked" {
+				return "it is " + shown.Status
 			}
 			return ""
 		})
+		if err == nil && (shown.Status != s.Status || shown.Version != s.Version) {
+			err = fmt.Errorf("command %s is %s at version %d (%+v), not %s at %d", s.Command, shown.Status, shown.Version, shown.Problem, s.Status, s.Version)
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ const (
 
 // pace is how soon a worker of a load starts on its next order at the earliest. It keeps the
 // load below what a busy machine of two cores takes, with all processes on it.
-const pace = 15 * time.Millisecond
+const pace = 20 * time.Millisecond
 
 // Sent is a command of a load that was accepted.
 type Sent struct {
@@ -40,6 +40,7 @@ type Sent struct {
 // must be there in the end, once.
 type Load struct {
 	client *Client
+	token  string // of LoadSKU, so that every order is decided by who knows the product
 	run    string // makes idempotency keys unlike those of other loads
 	stop   chan struct{}
 	done   sync.WaitGroup
@@ -50,11 +51,11 @@ type Load struct {
 	err     error
 }
 
-// StartLoad starts a load of some workers. LoadSKU must be defined. It is stopped at the
-// test's end, if not before.
+// StartLoad defines LoadSKU and starts a load of some workers. It is stopped at the test's
+// end, if not before.
 func (c *Client) StartLoad(t testing.TB, workers int) *Load {
 	t.Helper()
-	l := &Load{client: c, run: uuid.NewString(), stop: make(chan struct{})}
+	l := &Load{client: c, token: c.Define(t, LoadSKU, 1299), run: uuid.NewString(), stop: make(chan struct{})}
 	for w := range workers {
 		l.done.Go(func() { l.work(w) })
 	}
@@ -174,7 +175,7 @@ func (l *Load) send(path, key string, body any, s Sent) (*Accepted, error) {
 func (l *Load) retry(path, key string, body any) (*Accepted, error) {
 	deadline := time.Now().Add(Patience)
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
-		a, err := l.client.Try(context.Background(), http.MethodPost, path, body, "Idempotency-Key", key)
+		a, err := l.client.Try(context.Background(), http.MethodPost, path, body, "Idempotency-Key", key, "Consistency-Token", l.token)
 		if err == nil && a.Status == http.StatusAccepted {
 			var accepted Accepted
 			return &accepted, json.Unmarshal(a.Body, &accepted)
