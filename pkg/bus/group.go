@@ -46,9 +46,10 @@ func (g *CommandGroup) Attach(router *message.Router, subscriber message.Subscri
 // engine that stops is an error; what can't be handled is parked, and the next commands go on.
 func (g *CommandGroup) Handle(m *message.Message) error {
 	ctx := m.Context()
-	e, err := envelopeOfMessage(m)
+	r := received{message: m}
+	err := r.read()
 	if err == nil {
-		err = g.dispatch(withEnvelope(ctx, &received{Envelope: e, message: m}), m)
+		err = g.dispatch(withEnvelope(ctx, &r), m)
 	}
 	switch {
 	case err == nil:
@@ -56,8 +57,7 @@ func (g *CommandGroup) Handle(m *message.Message) error {
 	case errors.Is(err, es.ErrStopped), ctx.Err() != nil:
 		return err
 	}
-	r := received{Envelope: e, message: m}
-	c := r.command(e.Subject)
+	c := r.command(r.Subject)
 	c.Parked.Reason = err.Error()
 	if _, err := g.engine.Submit(ctx, c); err != nil {
 		return fmt.Errorf("bus: park %s: %w", m.UUID, err)
@@ -88,7 +88,24 @@ func (g *CommandGroup) dispatch(ctx context.Context, m *message.Message) (err er
 // received is a command message on its way through a handler.
 type received struct {
 	Envelope
+	id      uuid.UUID // the command's
 	message *message.Message
+}
+
+// read takes over what the message says of itself. A message without a usable id gets one
+// from its place in the topic, so that it can be parked and found again: it is not handled,
+// since its repeats could not be told from it, but sent again with that id it is.
+func (r *received) read() (err error) {
+	if r.Envelope, err = envelopeOfMessage(r.message); err != nil {
+		err = fmt.Errorf("read the message: %w", err)
+	}
+	var idErr error
+	if r.id, idErr = uuid.Parse(r.message.UUID); idErr != nil {
+		d, _ := kafka.DeliveryFrom(r.message.Context())
+		r.id = DeriveID("message", d.Topic, fmt.Sprint(d.Partition), fmt.Sprint(d.Offset))
+		err = fmt.Errorf("the message has no usable id: %w", idErr)
+	}
+	return err
 }
 
 type envelopeKey struct{}
@@ -119,20 +136,15 @@ func Submit[S, E, C any](ctx context.Context, engine *es.Engine, of *es.Aggregat
 	return err
 }
 
-// command is the engine's command for this message. A message without a usable id gets one
-// from its place in the topic, so that it can be parked and found again.
+// command is the engine's command for this message.
 func (r *received) command(stream string) *es.Command {
-	id, err := uuid.Parse(r.message.UUID)
 	d, _ := kafka.DeliveryFrom(r.message.Context())
-	if err != nil {
-		id = DeriveID("message", d.Topic, fmt.Sprint(d.Partition), fmt.Sprint(d.Offset))
-	}
 	headers := r.message.Metadata // the message's own; nobody else writes to it
-	headers[HeaderID] = id.String()
+	headers[HeaderID] = r.id.String()
 	return &es.Command{
 		Type: r.message.Metadata[HeaderType], Stream: stream, IfVersion: r.IfVersion,
 		Meta: es.Metadata{
-			Command: id, Correlation: r.Correlation, Causation: r.Causation,
+			Command: r.id, Correlation: r.Correlation, Causation: r.Causation,
 			Caller: r.Caller.ID, Traceparent: r.Traceparent, Digest: r.Digest,
 		},
 		Parked: es.Parked{Topic: d.Topic, Key: string(d.Key), Headers: headers, Payload: r.message.Payload},

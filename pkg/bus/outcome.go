@@ -91,7 +91,7 @@ func outcomeRecord(service string, a *es.Answer) (kafka.Record, error) {
 	o := &a.Outcome
 	body := Outcome{
 		CommandID: a.Command.Meta.Command.String(), CommandType: a.Command.Type, Status: o.Status,
-		Resource: ResourceOf(o.Stream), Version: o.Version, Problem: o.Fault, Time: o.Time,
+		Resource: ResourceOf(o.Stream), Version: o.Version, Problem: publicFault(o.Fault), Time: o.Time,
 	}
 	if o.Version > 0 && !a.Private {
 		body.ConsistencyToken = Token(o.Stream, o.Version)
@@ -105,8 +105,11 @@ func outcomeRecord(service string, a *es.Answer) (kafka.Record, error) {
 		Traceparent: a.Command.Meta.Traceparent, Correlation: a.Command.Meta.Correlation,
 		Causation: body.CommandID, Caller: Caller{ID: a.Command.Meta.Caller},
 	}
-	if a.Private {
-		e.Type = TypeReply
+	switch { // whoever drops messages whose id they know must not miss the final outcome
+	case a.Private:
+		e.Type, e.ID = TypeReply, "reply/"+body.CommandID
+	case o.Status == es.StatusParked:
+		e.ID = "parked/" + body.CommandID
 	}
 	r := e.Record(OutcomesTopic, []byte(body.CommandID), data)
 	r.Headers = append(r.Headers, kafka.Header{Key: HeaderStatus, Value: []byte(o.Status)})
@@ -114,6 +117,16 @@ func outcomeRecord(service string, a *es.Answer) (kafka.Record, error) {
 		r.Partition = *a.Command.Reply.(*int32)
 	}
 	return r, nil
+}
+
+// publicFault leaves out the stack of a fault of ours: that stays with the parked command.
+func publicFault(f *fault.Fault) *fault.Fault {
+	if f == nil || f.Kind != fault.KindInternal {
+		return f
+	}
+	public := *f
+	public.Detail, _, _ = strings.Cut(f.Detail, "\n")
+	return &public
 }
 
 // waits reports whether the caller of a command reads a partition for its answer.
@@ -128,8 +141,8 @@ func parkedRecord(service string, a *es.Answer) (kafka.Record, error) {
 		Topic: c.Parked.Topic, Consumer: service, MessageID: c.Meta.Command.String(), MessageType: c.Type,
 		Stream: c.Stream, Time: o.Time,
 	}
-	if o.Fault != nil {
-		letter.Reason, _, _ = strings.Cut(o.Fault.Detail, "\n") // the stack stays with the parked command
+	if f := publicFault(o.Fault); f != nil {
+		letter.Reason = f.Detail
 	}
 	return DeadLetterRecord(service, letter)
 }

@@ -20,11 +20,19 @@ type end struct {
 	position int64
 }
 
+// Ends tells where topics end: kafka.Admin, or the memory broker where steps are driven by hand.
+type Ends interface {
+	// Offsets returns what each partition of a topic holds.
+	Offsets(ctx context.Context, topic string) (map[int32]kafka.Range, error)
+	// LastRecord returns the last committed record of a partition; ok is false if there is none.
+	LastRecord(ctx context.Context, p kafka.Partition, held kafka.Range) (last kafka.Record, ok bool, err error)
+}
+
 // ReadPublished reads the ends of topics that only one relay writes to.
-func ReadPublished(ctx context.Context, admin *kafka.Admin, topics ...string) (*Published, error) {
+func ReadPublished(ctx context.Context, broker Ends, topics ...string) (*Published, error) {
 	p := &Published{partitions: make(map[string]int32), ends: make(map[kafka.Partition]end)}
 	for _, topic := range topics {
-		ranges, err := admin.Offsets(ctx, topic)
+		ranges, err := broker.Offsets(ctx, topic)
 		if err != nil {
 			return nil, err
 		}
@@ -34,7 +42,7 @@ func ReadPublished(ctx context.Context, admin *kafka.Admin, topics ...string) (*
 			if held.First == held.Last {
 				continue
 			}
-			last, ok, err := admin.LastRecord(ctx, part, held)
+			last, ok, err := broker.LastRecord(ctx, part, held)
 			if err != nil {
 				return nil, err
 			}

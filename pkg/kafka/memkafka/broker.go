@@ -134,6 +134,16 @@ func (b *Broker) Records(p kafka.Partition, from int64, limit int) []kafka.Recor
 	return slices.Clone(recs)
 }
 
+// LastRecord returns the last record of a partition, as kafka.Admin does; ok is false if it
+// holds none.
+func (b *Broker) LastRecord(_ context.Context, p kafka.Partition, held kafka.Range) (last kafka.Record, ok bool, err error) {
+	recs := b.Records(p, max(held.First, held.Last-1), 1)
+	if len(recs) == 0 {
+		return last, false, nil
+	}
+	return recs[0], true, nil
+}
+
 // ReadRange calls fn for each record at offsets from..to-1 that there is, in order, as
 // kafka.Admin does.
 func (b *Broker) ReadRange(ctx context.Context, p kafka.Partition, from, to int64, fn func(kafka.Record) error) error {
