@@ -153,8 +153,8 @@ func join(a, b es.Batch) es.Batch {
 	return a
 }
 
-// testConcurrentWriters has two instances with several writers each, all on streams of their
-// own and some on a shared one, while a reader tails the log.
+// testConcurrentWriters has two instances with several writers each, all by turns on streams of
+// their own, which never conflict, and on a shared one, while a reader tails the log.
 func testConcurrentWriters(t *testing.T, f *fixture) {
 	const writers, batches, events = 6, 25, 3
 	logs := []es.Log{f.log, f.open()}
@@ -164,6 +164,12 @@ func testConcurrentWriters(t *testing.T, f *fixture) {
 			log, own := logs[w%2], fmt.Sprintf("order-%d", w)
 			for i := range int64(batches) {
 				b := commandOn(uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%d/%d", w, i)), 0, own, i*events, events)
+				if _, err := log.Append(f.ctx, b); err != nil {
+					t.Errorf("append to a stream of its own: %v", err)
+					return
+				}
+				b = commandOn(uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "shared %d/%d", w, i)), 0, own, (i+1)*events, 0)
+				b.States = nil
 				if err := appendShared(f, log, b); err != nil {
 					t.Error(err)
 					return
