@@ -57,10 +57,7 @@ func BenchmarkAppend(b *testing.B, log es.Log, callers int, ordered bool) {
 	for batch := drain(queue); batch != nil; batch = drain(queue) {
 		write := es.Batch{Seen: head.Position}
 		for _, c := range batch {
-			write.Streams = append(write.Streams, es.StreamVersion{Stream: c.event.Stream})
-			write.Events = append(write.Events, c.event)
-			write.Outcomes = append(write.Outcomes, c.outcome)
-			write.States = append(write.States, c.state)
+			c.addTo(&write)
 		}
 		if head, err = log.Append(ctx, write); err != nil {
 			b.Fatal(err)
@@ -116,6 +113,13 @@ func (c *call) fill(n int64, ordered bool) {
 	c.state = es.State{Stream: stream, Version: 1, StateVersion: 1, Data: benchState}
 }
 
+func (c *call) addTo(b *es.Batch) {
+	b.Streams = append(b.Streams, es.StreamVersion{Stream: c.event.Stream})
+	b.Events = append(b.Events, c.event)
+	b.Outcomes = append(b.Outcomes, c.outcome)
+	b.States = append(b.States, c.state)
+}
+
 // drain returns what waits, at least one call; nil when the callers are gone.
 func drain(queue <-chan *call) []*call {
 	c, ok := <-queue
@@ -139,4 +143,39 @@ func drain(queue <-chan *call) []*call {
 		}
 	}
 	return batch
+}
+
+// BenchmarkLookUp measures what an engine asks before it decides a batch of commands that it
+// knows nothing of: their outcomes, and the states of their streams, half of which exist.
+// It reports ns per command.
+func BenchmarkLookUp(b *testing.B, log es.Log, batch int) {
+	ctx := context.Background()
+	const stored = 5_000
+	for n := 0; n < stored; n += es.MaxBatchCommands {
+		write := es.Batch{Seen: int64(n)}
+		for i := range es.MaxBatchCommands {
+			var c call
+			c.fill(int64(n+i), false)
+			c.addTo(&write)
+		}
+		if _, err := log.Append(ctx, write); err != nil {
+			b.Fatal(err)
+		}
+	}
+	ids, streams := make([]uuid.UUID, batch), make([]es.StreamQuery, batch)
+	b.ResetTimer()
+	for n := 0; b.Loop(); n++ {
+		for i := range batch {
+			var c call
+			c.fill(int64((n*batch+i)%(2*stored)), false)
+			ids[i], streams[i] = c.outcome.Command, es.StreamQuery{Stream: c.event.Stream, StateVersion: 1}
+		}
+		if _, err := log.Outcomes(ctx, ids); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := log.Load(ctx, streams); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/command")
 }

@@ -18,3 +18,7 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkLookUp(b *testing.B) {
+	logtest.BenchmarkLookUp(b, open(b, realparts.Postgres(b), "ordering"), 64)
+}

@@ -24,6 +24,15 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+func BenchmarkLookUp(b *testing.B) {
+	log, err := sqlitelog.Open(b.Context(), b.TempDir()+"/log.db", sqlitelog.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	logtest.BenchmarkLookUp(b, log, 64)
+}
+
 func BenchmarkOpenOfAnUpToDateLog(b *testing.B) {
 	path := b.TempDir() + "/log.db"
 	for b.Loop() {
