@@ -98,8 +98,8 @@ func (o *Order) addPersonal(data string) error {
 	return nil
 }
 
-// filter is what a list of orders is narrowed to.
-type filter struct {
+// Filter is what a list of orders is narrowed to.
+type Filter struct {
 	CustomerID string    `query:"customer_id" maxLength:"64"`
 	Status     string    `query:"status" enum:"placed" doc:"Only orders in this status"`
 	PlacedFrom time.Time `query:"placed_from" doc:"Placed at this time or later"`
@@ -107,12 +107,12 @@ type filter struct {
 }
 
 // key names the filter, for cursors.
-func (f *filter) key() string {
+func (f *Filter) key() string {
 	return strings.Join([]string{f.CustomerID, f.Status, f.PlacedFrom.String(), f.PlacedTo.String()}, "\x00")
 }
 
 // list returns orders, newest first.
-func (q *queries) list(ctx context.Context, f filter, page *httpapi.PageParams, p *httpapi.ReadParams) (*httpapi.List[Order], error) {
+func (q *queries) list(ctx context.Context, f Filter, page *httpapi.PageParams, p *httpapi.ReadParams) (*httpapi.List[Order], error) {
 	if err := q.Fresh(ctx, p); err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (q *queries) list(ctx context.Context, f filter, page *httpapi.PageParams, 
 }
 
 // where is the condition of a list, from a bounded set of texts.
-func (f *filter) where(after []string) (string, []any, error) {
+func (f *Filter) where(after []string) (string, []any, error) {
 	var conditions []string
 	var args []any
 	add := func(condition string, values ...any) {

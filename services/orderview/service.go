@@ -50,11 +50,11 @@ func (q *queries) register(api huma.API) {
 		})
 	huma.Register(api, operation("/v1/orders", "list-orders", "Orders, newest first", "orders"),
 		func(ctx context.Context, in *struct {
-			filter
+			Filter
 			httpapi.PageParams
 			httpapi.ReadParams
 		}) (*struct{ Body *httpapi.List[Order] }, error) {
-			list, err := q.list(ctx, in.filter, &in.PageParams, &in.ReadParams)
+			list, err := q.list(ctx, in.Filter, &in.PageParams, &in.ReadParams)
 			return &struct{ Body *httpapi.List[Order] }{list}, err
 		})
 	huma.Register(api, operation("/v1/commands/{id}", "get-command", "How far a command has come", "commands"),
