@@ -43,8 +43,12 @@ func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(b.progress, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 
-// build builds the program that is measured.
-func (b *bench) build(ctx context.Context) error {
+// build builds the program that is measured, unless one was named.
+func (b *bench) build(ctx context.Context) (err error) {
+	if b.binary != "" {
+		b.binary, err = filepath.Abs(b.binary)
+		return err
+	}
 	b.binary = filepath.Join(b.dir, "orderlane")
 	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.binary, "github.com/orderlane/orderlane/services/orderlane")
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -100,6 +100,7 @@ func (b *bench) parse(args []string) ([]string, error) {
 	f.StringVar(&b.postgres, "postgres", address("ORDERLANE_TEST_POSTGRES"), "URL of a PostgreSQL server, to be used instead of SQLite; its user may create databases")
 	seconds := f.Float64("seconds", 10, "how long each load lasts")
 	f.BoolVar(&b.quick, "quick", false, "loads of 2 seconds and fewer orders: to try it out, not to compare")
+	f.StringVar(&b.binary, "binary", "", "measure this build of orderlane instead of a new one")
 	f.BoolVar(&b.keep, "keep", false, "keep the data and the logs of the processes, and say where they are")
 	f.StringVar(&b.profiles, "profiles", "", "directory for CPU profiles of the measured process under each load")
 	if err := f.Parse(args); err != nil {

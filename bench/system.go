@@ -159,9 +159,22 @@ func (s *system) watch(ctx context.Context, until func(visible int64) bool, tell
 	return seen, nil
 }
 
-// warm places orders until everything has been done once.
+// warm waits for the catalogue and places orders, so that everything has been done once.
 func (s *system) warm(ctx context.Context) error {
 	const orders = 500
+	if s.kind == ours {
+		for i, sku := range skus {
+			// The token has the order wait until ordering knows the product.
+			known := func() error { return s.firstOrder(ctx, i, "product-"+sku+"@1") }
+			err := s.proc.Until(ctx, startWithin, 20*time.Millisecond, func() error { return s.get(ctx, "/v1/products/"+sku, "") })
+			if err := errors.Join(err, known()); err != nil {
+				return err
+			}
+		}
+		if err := s.view.Next(ctx, func(string) { s.seen++ }); err != nil {
+			return err
+		}
+	}
 	_, _, err := s.drive(ctx, func(ctx context.Context, backlog *load.Backlog) (*load.Result, error) {
 		return load.Count(ctx, s.api, 16, orders, backlog)
 	})
