@@ -60,12 +60,7 @@ func (b *bench) build(ctx context.Context) (err error) {
 
 // clean ends what an error or an interrupt has left running, and removes the data.
 func (b *bench) clean() error {
-	var errs []error
-	for _, p := range b.running {
-		if p.Alive() == nil {
-			errs = append(errs, p.Stop())
-		}
-	}
+	errs := []error{b.stopAll()}
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
 	for _, name := range b.databases {
@@ -74,6 +69,18 @@ func (b *bench) clean() error {
 	if !b.keep {
 		errs = append(errs, os.RemoveAll(b.dir))
 	}
+	return errors.Join(errs...)
+}
+
+// stopAll stops the processes that still run.
+func (b *bench) stopAll() error {
+	var errs []error
+	for _, p := range b.running {
+		if p.Alive() == nil {
+			errs = append(errs, p.Stop())
+		}
+	}
+	b.running = nil
 	return errors.Join(errs...)
 }
 

@@ -41,6 +41,9 @@ func measureFootprint(ctx context.Context, b *bench) error {
 	if err := s.start(ctx); err != nil {
 		return err
 	}
+	if err := s.warm(ctx); err != nil {
+		return err
+	}
 	_, _, err = s.drive(ctx, func(ctx context.Context, backlog *load.Backlog) (*load.Result, error) {
 		return load.Count(ctx, s.api, connections, orders, backlog)
 	})

@@ -75,7 +75,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		if !slices.Contains(chosen, m.name) || ctx.Err() != nil {
 			continue
 		}
-		if err := m.run(ctx, b); err != nil {
+		err := m.run(ctx, b)
+		if err = errors.Join(err, b.stopAll()); err != nil {
 			b.say("%s failed: %v", m.name, err)
 			failed = append(failed, fmt.Errorf("measure %s: %w", m.name, err))
 			b.report.add(row{measure: m.name, goal: "-", measured: "failed"})
