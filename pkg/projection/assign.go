@@ -52,6 +52,7 @@ func (p *Projection) Assigned(ctx context.Context, g kafka.Generation, parts []k
 	next := make(map[kafka.Partition]int64, len(claims))
 	p.claimsMu.Lock()
 	defer p.claimsMu.Unlock()
+	p.stale.Store(false)
 	for _, c := range claims {
 		if old := p.claims[c.Partition]; old != nil {
 			old.end(nil)
@@ -65,7 +66,8 @@ func (p *Projection) Assigned(ctx context.Context, g kafka.Generation, parts []k
 }
 
 // Deliver puts records of one partition into the queue, and waits while it is full. It
-// returns ErrFenced when the partition has another owner: then the group must be joined again.
+// returns ErrFenced when a partition of this instance has another owner: then the group must
+// be joined again, for all partitions.
 func (p *Projection) Deliver(ctx context.Context, recs []kafka.Record) error {
 	if len(recs) == 0 {
 		return nil
@@ -74,6 +76,9 @@ func (p *Projection) Deliver(ctx context.Context, recs []kafka.Record) error {
 	p.claimsMu.Lock()
 	c := p.claims[part]
 	p.claimsMu.Unlock()
+	if p.stale.Load() {
+		return ErrFenced
+	}
 	if c == nil {
 		return fmt.Errorf("projection: %s/%d was not assigned", part.Topic, part.ID)
 	}

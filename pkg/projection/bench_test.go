@@ -205,3 +205,22 @@ func rowAtATime(ctx context.Context, s projection.Store, rec *kafka.Record) erro
 		return err
 	})
 }
+
+// BenchmarkLoneRecord is the cost of a step that finds one record, as at low load.
+func BenchmarkLoneRecord(b *testing.B) {
+	benchmarkStores(b, func(b *testing.B, s projection.Store) {
+		w := rebuildTopic(b, b.N)
+		p, err := projection.New(b.Context(), projection.Options{View: newStatusView(b.N), Store: s, Clock: time.Now})
+		must(b, err)
+		_, err = p.Assigned(b.Context(), &instance{marks: make(map[kafka.Partition]int64)}, w.all())
+		must(b, err)
+		b.ResetTimer()
+		for _, part := range w.all() {
+			for i := range w.parts[part] {
+				must(b, p.Deliver(b.Context(), w.parts[part][i:i+1]))
+				_, err := p.Step(b.Context())
+				must(b, err)
+			}
+		}
+	})
+}

@@ -27,8 +27,15 @@ type brokenID struct{ topic, key string }
 var brokenTable = Table{
 	Name: "projection_broken",
 	Columns: []Column{
-		{"projection", Text}, {"version", Int}, {"topic", Text}, {"key", Text}, {"part", Int},
-		{"record_offset", Int}, {"type", Text}, {"reason", Text}, {"broken_at", Int},
+		{"projection", Text},
+		{"version", Int},
+		{"topic", Text},
+		{"key", Text},
+		{"part", Int},
+		{"record_offset", Int},
+		{"type", Text},
+		{"reason", Text},
+		{"broken_at", Int},
 	},
 	Key: []string{"projection", "version", "key", "topic"},
 }

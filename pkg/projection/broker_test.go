@@ -2,6 +2,7 @@ package projection_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -61,7 +62,7 @@ type member struct {
 func join(t *testing.T, cfg kafka.Config, topic string, store projection.Store, admin *kafka.Admin) *member {
 	view := newOrdersViewOf(1, topic)
 	p, err := projection.New(t.Context(), projection.Options{
-		View: topicView{view, topic}, Store: store, Clock: time.Now, Replay: admin.ReadRange, Step: 50,
+		View: topicView{view, topic}, Store: store, Clock: time.Now, Replay: admin.ReadRange, Step: 50, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -90,6 +91,19 @@ func sums(t *testing.T, m *member) (s string) {
 		return nil
 	}))
 	return s
+}
+
+// total is the sum of all values, while the database may be away.
+func total(t *testing.T, m *member) (n int) {
+	err := m.store.Query(t.Context(), `SELECT CAST(sum(sum) AS BIGINT) FROM `+m.view.ordersT, nil, func(r projection.Row) error {
+		n = int(r.Int(0))
+		return nil
+	})
+	var e *projection.StoreError
+	if err != nil && !errors.As(err, &e) {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func overABroker(t *testing.T, cfg kafka.Config, open func() projection.Store) {
@@ -144,5 +158,38 @@ func TestInstancesOfAGroupShareAViewOnRealParts(t *testing.T) {
 		must(t, err)
 		t.Cleanup(func() { must(t, s.Close()) })
 		return s
+	})
+}
+
+func TestADatabaseThatIsKilledUnderLoadLosesAndDoublesNothing(t *testing.T) {
+	server := realparts.StartPostgres(t)
+	broker, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	defer func() { must(t, broker.Close()) }()
+	t.Run("killed", func(t *testing.T) {
+		cfg, topic := quick(broker.Addr()), realparts.Unique(t, "killed")
+		admin, err := kafka.NewAdmin(cfg)
+		must(t, err)
+		defer func() { must(t, admin.Close()) }()
+		must(t, admin.EnsureTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: brokerParts}}))
+		producer, err := kafka.NewOrderedProducer(cfg)
+		must(t, err)
+		defer func() { must(t, producer.Close()) }()
+		store, err := pgstore.Open(t.Context(), server.Database(), "views", pgstore.Options{})
+		must(t, err)
+		t.Cleanup(func() { must(t, store.Close()) })
+		m := join(t, cfg, topic, store, admin)
+		const round = 4000
+		for i := range 3 {
+			must(t, producer.Publish(t.Context(), eventRecords(topic, i*round, round)))
+			within(t, "some of it is folded", func() bool { return total(t, m) > i*round+round/10 })
+			server.Kill()
+			server.Start()
+		}
+		within(t, "all is folded", func() bool { return total(t, m) == 3*round })
+		want(t, "view", sums(t, m), fmt.Sprint(40, 3*round, 3*round))
+		all, err := m.AllBroken(t.Context(), "", 10)
+		must(t, err)
+		want(t, "broken keys", len(all), 0)
 	})
 }

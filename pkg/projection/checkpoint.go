@@ -42,6 +42,7 @@ type claim struct {
 	// Of the step, under its lock.
 	at      checkpoint // committed
 	trial   checkpoint // as the batch leaves it
+	lost    int64      // if above at.next: records up to there must be read again
 	round   int64      // the batch that trial is of
 	strings map[string]string
 
@@ -145,45 +146,4 @@ func (p *Projection) advance(ctx context.Context, tx Tx, claims []*claim) error 
 		return errMoved
 	}
 	return nil
-}
-
-// recheck reads the checkpoints of all claims again: after an error that left it unknown
-// whether a transaction was committed, and after a checkpoint was not where it should be.
-func (p *Projection) recheck(ctx context.Context) (changed bool, err error) {
-	type stored struct {
-		checkpoint
-		fence int64
-	}
-	found := make(map[kafka.Partition]stored)
-	err = p.o.Store.Query(ctx, `SELECT topic, part, fence, next_offset, epoch, position FROM projection_checkpoints
-		WHERE projection = $1 AND version = $2`, []any{p.name, p.version}, func(r Row) error {
-		found[kafka.Partition{Topic: r.Text(0), ID: int32(r.Int(1))}] = stored{checkpoint{r.Int(3), r.Text(4), r.Int(5)}, r.Int(2)}
-		return nil
-	})
-	if err != nil {
-		return false, err
-	}
-	for _, c := range p.owned() {
-		s := found[c.Partition]
-		switch {
-		case s.fence != c.fence:
-			// A zombie: somebody else was assigned the partition and we have not been told.
-			p.o.Log.Warn("partition has another owner", "view", p.name, "topic", c.Topic, "partition", c.ID)
-			c.end(ErrFenced)
-			changed = true
-		case s.next < c.at.next:
-			// The database has lost its last transactions. Records between are not in the
-			// queue any more: the partition must be assigned again, from where the rows are.
-			p.o.Log.Warn("checkpoint went back", "view", p.name, "topic", c.Topic, "partition", c.ID, "from", c.at.next, "to", s.next)
-			c.end(ErrFenced)
-			changed = true
-		case s.checkpoint != c.at:
-			c.reached(s.checkpoint) // the transaction had been committed
-			changed = true
-		}
-	}
-	if changed {
-		return true, p.loadBroken(ctx, p.owned())
-	}
-	return false, nil
 }

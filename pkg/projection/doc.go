@@ -17,7 +17,9 @@
 // in one transaction. A checkpoint (next offset, log epoch, log position) moves by
 // compare-and-set, and every assignment of a partition raises its fence, so that an earlier
 // owner that has not noticed yet can write nothing. Records below the checkpoint, and events
-// at or below its log position, are repeats and are skipped.
+// at or below its log position, are repeats and are skipped. A database that has lost its
+// last commits (stores do not wait for the disk) has lost the checkpoints with the rows: the
+// loop notices, and reads those records from the topic again.
 //
 // # What cannot be folded
 //

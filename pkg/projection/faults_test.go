@@ -265,8 +265,10 @@ func TestAViewIsTheFoldOfItsTopicsUnderAnyInterleaving(t *testing.T) {
 		setChecks(t, checks)
 		rapid.Check(t, func(rt *rapid.T) {
 			version += 2
-			f := &fleet{t: rt, w: newTopics(), store: store, version: version,
-				members: make([]*instance, 2), faults: make([]*faulty, 2), sent: make([]map[kafka.Partition]int64, 2)}
+			f := &fleet{
+				t: rt, w: newTopics(), store: store, version: version,
+				members: make([]*instance, 2), faults: make([]*faulty, 2), sent: make([]map[kafka.Partition]int64, 2),
+			}
 			f.join(0)
 			f.join(1)
 			for range rapid.IntRange(10, 80).Draw(rt, "acts") {

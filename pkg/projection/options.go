@@ -24,8 +24,9 @@ type Options struct {
 	Log   *slog.Logger     // default: discards
 	Watch Observer         // default: none
 
-	// Replay reads topics again, for Repair; without it Repair fails. It is what
-	// kafka.Admin.ReadRange does: records of offsets from..to-1, in order.
+	// Replay reads topics again, as kafka.Admin.ReadRange does: records of offsets from..to-1,
+	// in order. Without it Repair fails, and a database that lost its last commits is made good
+	// only when Deliver is called next.
 	Replay func(ctx context.Context, p kafka.Partition, from, to int64, fn func(kafka.Record) error) error
 
 	// DeadLetter is told of each record that broke its key, after that was committed, so

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/kafka"
@@ -15,8 +16,9 @@ import (
 var (
 	// ErrNotOwner says that another instance owns the key's partitions: ask that one.
 	ErrNotOwner = errors.New("projection: no owned partition has records of that key")
-	// ErrFenced is returned by Deliver when another instance has been assigned the partition.
-	ErrFenced = errors.New("projection: the partition has another owner")
+	// ErrFenced is returned by Deliver when the group must be joined again, since a partition
+	// has another owner.
+	ErrFenced = errors.New("projection: partitions must be assigned again")
 	// ErrTooManyBroken is a step's error when Options.MaxBroken keys are broken already.
 	ErrTooManyBroken = errors.New("projection: too many broken keys: the view is at fault, not the records")
 )
@@ -27,7 +29,10 @@ const (
 
 	// minBackoff and maxBackoff bound the pause after a step that failed.
 	minBackoff = 20 * time.Millisecond
-	maxBackoff = 5 * time.Second
+	maxBackoff = 2 * time.Second
+
+	// idleCheck is how often the checkpoints are looked at while the loop runs.
+	idleCheck = 5 * time.Second
 )
 
 // Projection drives one view: it implements kafka.BatchHandler, and Run does the work. All
@@ -42,6 +47,7 @@ type Projection struct {
 	waits   waits
 	answers brokenList
 
+	stale    atomic.Bool // a claim has ended that the group has not taken back
 	claimsMu sync.Mutex
 	claims   map[kafka.Partition]*claim
 
@@ -51,6 +57,7 @@ type Projection struct {
 	condemned map[*Record]string // of pending: records that break their key, and why
 	broken    map[brokenID]int32 // keys that are broken, with their partition
 	doubt     bool               // whether the last transaction was committed is not known
+	gaps      bool               // a claim has lost records that it had
 	batch     batch
 }
 
@@ -102,10 +109,19 @@ func (p *Projection) unlock() { <-p.stepper }
 // is tried again after a pause, while deliverers wait in the end, and with them the partitions.
 func (p *Projection) Run(ctx context.Context) error {
 	last, pause := smallStep, minBackoff
+	idle := time.NewTicker(idleCheck)
+	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-idle.C:
+			// A database that comes back may have lost its last transactions while nothing is
+			// going on that would show it.
+			if err := p.check(ctx); err != nil && ctx.Err() == nil {
+				p.o.Watch.Failed(err)
+			}
+			continue
 		case <-p.queue.ready:
 		}
 		for more := true; more; {

@@ -43,26 +43,8 @@ func (p *Projection) Step(ctx context.Context) (Stepped, error) {
 			oldest = t
 		}
 	}
-	size := len(p.pending)
-	for len(p.pending) > 0 {
-		part := p.pending[:min(size, len(p.pending))]
-		s, err := p.commit(ctx, part)
-		switch {
-		case err == nil:
-			p.pending = p.pending[len(part):]
-			total.add(s)
-			size *= 2
-		case !isData(err):
-			return total, err
-		case len(part) > 1:
-			// Somewhere in there is a record that cannot be written. What comes before it is
-			// committed on the way to it, so that nothing is folded often.
-			size = (len(part) + 1) / 2
-		case p.condemned[&part[0]] != "":
-			return total, err // the view fails with nothing to write
-		default:
-			p.condemned[&part[0]] = reason(err)
-		}
+	if err := p.settle(ctx, &p.pending, &total); err != nil {
+		return total, err
 	}
 	now := p.o.Clock()
 	total.Waiting, total.Duration, total.Age = p.queue.len(), now.Sub(start), max(0, now.Sub(oldest))
@@ -70,15 +52,40 @@ func (p *Projection) Step(ctx context.Context) (Stepped, error) {
 	return total, nil
 }
 
+// settle commits records, and shortens the list by those that are committed.
+func (p *Projection) settle(ctx context.Context, recs *[]Record, total *Stepped) error {
+	size := len(*recs)
+	for len(*recs) > 0 {
+		part := (*recs)[:min(size, len(*recs))]
+		s, err := p.commit(ctx, part)
+		switch {
+		case err == nil:
+			*recs = (*recs)[len(part):]
+			total.add(s)
+			size *= 2
+		case !isData(err):
+			return err
+		case len(part) > 1:
+			// Somewhere in there is a record that cannot be written. What comes before it is
+			// committed on the way to it, so that nothing is folded often.
+			size = (len(part) + 1) / 2
+		case p.condemned[&part[0]] != "":
+			return fmt.Errorf("projection: the view fails with nothing to write: %w", err)
+		default:
+			p.condemned[&part[0]] = reason(err)
+		}
+	}
+	return nil
+}
+
 // commit folds records and writes them with their checkpoints. A data error that is no
 // certain record's is returned; then nothing was written.
 func (p *Projection) commit(ctx context.Context, recs []Record) (Stepped, error) {
 	for again := false; ; {
-		if p.doubt {
-			if _, err := p.recheck(ctx); err != nil {
+		if p.doubt || p.gaps {
+			if err := p.sure(ctx); err != nil {
 				return Stepped{}, err
 			}
-			p.doubt = false
 		}
 		p.fold(recs)
 		b := &p.batch
@@ -96,14 +103,10 @@ func (p *Projection) commit(ctx context.Context, recs []Record) (Stepped, error)
 			p.committed(ctx, recs)
 			return b.stepped, nil
 		case errors.Is(err, errMoved):
-			changed, err := p.recheck(ctx)
-			if err != nil {
+			if again {
 				return Stepped{}, err
 			}
-			if !changed && again {
-				return Stepped{}, errMoved
-			}
-			again = true
+			again, p.doubt = true, true
 		case p.blame(err):
 		case isData(err):
 			return Stepped{}, err

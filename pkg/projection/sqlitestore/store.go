@@ -67,10 +67,9 @@ func Open(path string, o Options) (*Store, error) {
 		r, err := open(path, sqlite.OpenReadWrite|sqlite.OpenWAL, "PRAGMA query_only=ON", "PRAGMA cache_size=-4000")
 		if err != nil {
 			for len(s.readers) > 0 {
-				(<-s.readers).Close()
+				err = errors.Join(err, (<-s.readers).Close())
 			}
-			w.Close()
-			return nil, err
+			return nil, errors.Join(err, w.Close())
 		}
 		s.readers <- r
 	}
@@ -86,8 +85,7 @@ func open(path string, flags sqlite.OpenFlags, pragmas ...string) (*conn, error)
 	n := &conn{Conn: c, statements: make(map[string]*sqlite.Stmt)}
 	for _, p := range append(pragmas, "PRAGMA temp_store=MEMORY") {
 		if err := n.query(context.Background(), p, nil, nil); err != nil {
-			c.Close()
-			return nil, fmt.Errorf("projection: open %s: %w", path, err)
+			return nil, fmt.Errorf("projection: open %s: %w", path, errors.Join(err, n.Close()))
 		}
 	}
 	return n, nil

@@ -53,8 +53,13 @@ func Run(t *testing.T, open func(t *testing.T) (s projection.Store, reopen func(
 var things = projection.Table{
 	Name: "things",
 	Columns: []projection.Column{
-		{Name: "id"}, {Name: "n", Kind: projection.Int}, {Name: "name"}, {Name: "size", Kind: projection.Int},
-		{Name: "ok", Kind: projection.Bool}, {Name: "weight", Kind: projection.Float}, {Name: "raw", Kind: projection.Bytes},
+		{Name: "id"},
+		{Name: "n", Kind: projection.Int},
+		{Name: "name"},
+		{Name: "size", Kind: projection.Int},
+		{Name: "ok", Kind: projection.Bool},
+		{Name: "weight", Kind: projection.Float},
+		{Name: "raw", Kind: projection.Bytes},
 	},
 	Key: []string{"id", "n"},
 }
