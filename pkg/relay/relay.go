@@ -99,6 +99,7 @@ func (r *Relay) Step(ctx context.Context) (int, error) {
 	}
 	n, err := r.publish(ctx)
 	if err != nil {
+		_ = r.Flush(ctx) // spares the next lead repeats; it can do without
 		r.resign(ctx)
 	}
 	return n, err
@@ -113,14 +114,16 @@ func (r *Relay) publish(ctx context.Context) (int, error) {
 	if len(events) == 0 {
 		return 0, nil
 	}
+	full := len(events) == maxBatch
 	records := make([]kafka.Record, 0, 2*len(events))
 	for i := range events {
-		if want := r.cursor + 1 + int64(i); events[i].Position != want {
-			return 0, fmt.Errorf("relay %s: the log has a gap at position %d", r.opts.Name, want)
+		made, err := r.translate(ctx, &events[i], r.cursor+1+int64(i))
+		if err != nil && i == 0 {
+			return 0, err
 		}
-		made, err := r.opts.Translate(ctx, r.head.Epoch, &events[i])
-		if err != nil {
-			return 0, fmt.Errorf("relay %s: translate %s: %w", r.opts.Name, events[i].ID(), err)
+		if err != nil { // what stands before it is published; the next step meets it again
+			events, full = events[:i], true
+			break
 		}
 		for j := range made {
 			if r.resumed == nil || !r.resumed.Has(&made[j], r.head.Epoch, events[i].Position) {
@@ -138,7 +141,7 @@ func (r *Relay) publish(ctx context.Context) (int, error) {
 	last := events[len(events)-1].Position
 	r.cursor = last
 	r.published.Store(last)
-	lag, err := r.lag(ctx, len(events))
+	lag, err := r.lag(ctx, full)
 	if err != nil {
 		return 0, err
 	}
@@ -146,10 +149,22 @@ func (r *Relay) publish(ctx context.Context) (int, error) {
 	return len(events), nil
 }
 
+// translate returns the messages of an event, which must be the one at position want.
+func (r *Relay) translate(ctx context.Context, event *es.Record, want int64) ([]kafka.Record, error) {
+	if event.Position != want {
+		return nil, fmt.Errorf("relay %s: the log has a gap at position %d", r.opts.Name, want)
+	}
+	made, err := r.opts.Translate(ctx, r.head.Epoch, event)
+	if err != nil {
+		return nil, fmt.Errorf("relay %s: translate %s: %w", r.opts.Name, event.ID(), err)
+	}
+	return made, nil
+}
+
 // lag is how many events wait behind the last published one. Where a batch was not full
 // there were none.
-func (r *Relay) lag(ctx context.Context, batch int) (int64, error) {
-	if batch < maxBatch {
+func (r *Relay) lag(ctx context.Context, full bool) (int64, error) {
+	if !full {
 		return 0, nil
 	}
 	head, err := r.opts.Log.Head(ctx)
