@@ -45,6 +45,7 @@ const (
 )
 
 const (
+	maxHeaders  = 16 // that a message has as a rule
 	specVersion = "1.0"
 	contentType = "application/json"
 )
@@ -167,7 +168,7 @@ func envelopeOfMessage(m *message.Message) (Envelope, error) {
 // Record returns the Kafka record of a message with this envelope.
 func (e *Envelope) Record(topic string, key, data []byte) kafka.Record {
 	r := kafka.Record{Topic: topic, Partition: kafka.AnyPartition, Key: key, Value: data, Time: e.Time}
-	r.Headers = make([]kafka.Header, 0, 16)
+	r.Headers = make([]kafka.Header, 0, maxHeaders)
 	e.each(func(name, value string) {
 		r.Headers = append(r.Headers, kafka.Header{Key: name, Value: []byte(value)})
 	})

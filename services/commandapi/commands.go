@@ -37,12 +37,18 @@ type Commands struct {
 
 // Accepted is the answer to a command.
 type Accepted struct {
-	CommandID        string            `json:"command_id"`
-	Status           string            `json:"status" enum:"accepted,succeeded,parked"`
-	Resource         bus.Resource      `json:"resource"`
-	Version          int64             `json:"version,omitempty" doc:"Of the resource, when the command has succeeded"`
-	ConsistencyToken string            `json:"consistency_token,omitempty" doc:"Send it with a query that must see the effect"`
-	Links            map[string]string `json:"links"`
+	CommandID        string       `json:"command_id"`
+	Status           string       `json:"status" enum:"accepted,succeeded,parked"`
+	Resource         bus.Resource `json:"resource"`
+	Version          int64        `json:"version,omitempty" doc:"Of the resource, when the command has succeeded"`
+	ConsistencyToken string       `json:"consistency_token,omitempty" doc:"Send it with a query that must see the effect"`
+	Links            Links        `json:"links"`
+}
+
+// Links say where to look next.
+type Links struct {
+	Command  string `json:"command" doc:"The command's status"`
+	Resource string `json:"resource"`
 }
 
 // output is an Accepted with its status and headers.
@@ -170,7 +176,7 @@ func (r *request) output(id string) *output {
 		Status: http.StatusAccepted, Location: "/v1/commands/" + id, PreferenceApplied: r.Wait.Applied(),
 		Body: Accepted{
 			CommandID: id, Status: "accepted", Resource: r.resource,
-			Links: map[string]string{"command": "/v1/commands/" + id, "resource": r.path},
+			Links: Links{Command: "/v1/commands/" + id, Resource: r.path},
 		},
 	}
 }
