@@ -13,9 +13,8 @@ type batch struct {
 	topic     string
 	partition int32
 	records   *sarama.RecordBatch
-	size      int  // upper bound of its bytes
-	wave      int  // comes after the batches of lower waves
-	numbered  bool // has sequence numbers
+	size      int // upper bound of its bytes
+	wave      int // comes after the batches of lower waves
 	err       error
 }
 

@@ -129,6 +129,44 @@ func BenchmarkSubscribe(b *testing.B) {
 	})
 }
 
+// BenchmarkWaiting is a handler that waits 10 ms for the outside world, on one partition.
+func BenchmarkWaiting(b *testing.B) {
+	const count = 2000
+	_, cfg := fakeBroker(b)
+	topic := newTopic(b, cfg, 1)
+	p, err := NewOrderedProducer(cfg)
+	check(b, err)
+	recs := payload(topic, count)
+	for i := range recs {
+		recs[i].Partition = 0
+	}
+	check(b, p.Publish(context.Background(), recs))
+	check(b, p.Close())
+	for range b.N {
+		s, err := NewSubscriber(SubscriberConfig{Config: cfg, Group: realparts.Unique(b, "g"), Mode: ByKey})
+		check(b, err)
+		messages, err := s.Subscribe(context.Background(), topic)
+		check(b, err)
+		var begun, ended atomic.Int64
+		done := make(chan struct{})
+		var first time.Time
+		h := handle(messages, func(*message.Message) error {
+			if begun.Add(1) == 1 {
+				first = time.Now()
+			}
+			<-time.After(10 * time.Millisecond)
+			if ended.Add(1) == count {
+				close(done)
+			}
+			return nil
+		})
+		<-done
+		b.ReportMetric(count*0.010/time.Since(first).Seconds(), "x-serial")
+		check(b, s.Close())
+		h.wait()
+	}
+}
+
 // cpu reports records a second, and the time that this process has been on a processor for
 // each, which a busy machine changes less. On kfake that includes the broker's.
 func cpu(b *testing.B, records int) (stop func()) {

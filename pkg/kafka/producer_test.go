@@ -244,6 +244,33 @@ func TestAnOrderedProducerGivesUpWhenItsContextEnds(t *testing.T) {
 	once(t, cfg, topic, 1, 1)
 }
 
+func TestAfterABatchThatMayBeWrittenTheNextIsNotTakenForItsRepeat(t *testing.T) {
+	c, cfg := fakeBroker(t)
+	eachProducer(t, func(t *testing.T, kind string) {
+		topic := newTopic(t, cfg, 1)
+		p := producerOf(t, cfg, kind)
+		check(t, p.Publish(t.Context(), numbered(topic, 1, 0, 10)))
+		f := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicasAfterAppend, Count: -1})
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error)
+		go func() { failed <- p.Publish(ctx, numbered(topic, 1, 10, 20)) }()
+		eventually(t, "an attempt", func() bool { return f.Hits() > 0 })
+		cancel()
+		if err := <-failed; err == nil {
+			t.Error("no error")
+		}
+		f.Remove()
+		check(t, p.Publish(t.Context(), numbered(topic, 1, 20, 30)))
+		got := values(t, cfg, topic, 0)
+		if len(got) < 20 || got[len(got)-10] != 20 || got[len(got)-1] != 29 {
+			t.Errorf("on the topic: %v", got)
+		}
+		if kind == "transactional" && len(got) != 20 {
+			t.Errorf("of the aborted transaction: %v", got)
+		}
+	})
+}
+
 func TestAnOrderedProducerStartsOverWhenTheBrokerHasForgottenIt(t *testing.T) {
 	c, cfg := fakeBroker(t)
 	topic := newTopic(t, cfg, 1)

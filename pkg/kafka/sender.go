@@ -153,12 +153,9 @@ func (s *sender) conclude(wave *[]*batch) error {
 // errPassing marks errors of which the same request may succeed.
 var errPassing = errors.New("not written yet")
 
-// number gives a batch its sequence numbers; a batch that is sent again keeps them.
+// number gives a batch its sequence numbers; one that is sent again gets the same, since only
+// what is written moves them on.
 func (s *sender) number(b *batch) {
-	if b.numbered && b.records.ProducerID == s.id && b.records.ProducerEpoch == s.epoch {
-		return
-	}
-	b.numbered = true
 	b.records.IsTransactional = s.transaction != nil
 	b.records.ProducerID, b.records.ProducerEpoch = s.id, s.epoch
 	b.records.FirstSequence = s.next[b.place()]

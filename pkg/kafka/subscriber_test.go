@@ -300,24 +300,19 @@ func TestByKeyHandsOutOneMessageOfAKeyAtATime(t *testing.T) {
 func TestByKeyWaitsForAHundredSlowHandlersAtOnce(t *testing.T) {
 	_, cfg := fakeBroker(t)
 	topic := newTopic(t, cfg, 1)
-	const count, each = 100, 10 * time.Millisecond
+	const count = 100
 	fill(t, cfg, topic, count, count)
 	s := subscriber(t, SubscriberConfig{Config: cfg, Group: topic, Mode: ByKey})
-	var handled atomic.Int32
-	var first atomic.Pointer[time.Time]
+	var waiting atomic.Int32
+	answer := make(chan struct{})
 	h := subscribe(t, s, topic, func(m *message.Message) error {
-		now := time.Now()
-		first.CompareAndSwap(nil, &now)
-		<-time.After(each)
-		handled.Add(1)
+		waiting.Add(1)
+		<-answer
 		return nil
 	})
-	eventually(t, "all messages", func() bool { return handled.Load() == count })
-	took := time.Since(*first.Load())
-	t.Logf("%d messages of %v on one partition took %v", count, each, took)
-	if serial := count * each; took > serial/20 {
-		t.Errorf("took %v, one after the other takes %v", took, serial)
-	}
+	eventually(t, "all handlers wait at once", func() bool { return waiting.Load() == count })
+	close(answer)
+	eventually(t, "all are done", func() bool { return s.Stats()[0].Next == count })
 	check(t, s.Close())
 	h.wait()
 }
@@ -422,6 +417,41 @@ func TestWorkInFlightEndsBeforeTheSubscriberCloses(t *testing.T) {
 }
 
 type ctxKey struct{}
+
+func TestClosingDoesNotWaitForTurnsThatWillNotCome(t *testing.T) {
+	_, cfg := fakeBroker(t)
+	topic := newTopic(t, cfg, 1)
+	fill(t, cfg, topic, 1, 2)
+	cfg.RebalanceTimeout = 10 * patience
+	s := subscriber(t, SubscriberConfig{Config: cfg, Group: topic, Drain: 2 * patience, RetryMin: time.Hour, RetryMax: time.Hour})
+	nacked, behind, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	h := subscribe(t, s, topic, func(m *message.Message) error {
+		if number(m) == 0 {
+			close(nacked)
+			return errors.New("not now")
+		}
+		turn.FromContext(m.Context()).Take(func() { t.Error("the turn of a message behind one that is not done") })
+		close(behind)
+		<-m.Context().Done()
+		close(left)
+		return m.Context().Err()
+	})
+	<-nacked
+	<-behind
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-closed:
+		check(t, err)
+	case <-time.After(patience):
+		t.Fatal("still closing")
+	}
+	<-left
+	h.wait()
+	if o := committed(t, cfg, topic, topic, 0); o > 0 {
+		t.Errorf("committed %d, nothing is done", o)
+	}
+}
 
 func TestARebalanceDoesNotWaitLongerThanTheDrainTime(t *testing.T) {
 	for name, mode := range map[string]Mode{"by turn": ByTurn, "by key": ByKey} {

@@ -135,8 +135,8 @@ func (p *transactional) coordinate(doing string, ask func(*sarama.Broker) error)
 	return nil
 }
 
-// abort gives the transaction up because of cause, which it returns. The next transaction
-// begins with another epoch, so that nothing of this one can come late into it.
+// abort gives the transaction up because of cause, which it returns. After a failed send the
+// next transaction begins with another epoch, so that nothing of this one can come late into it.
 func (p *transactional) abort(ctx context.Context, cause error) error {
 	if fenced(cause) {
 		return p.broken(cause)
@@ -146,7 +146,6 @@ func (p *transactional) abort(ctx context.Context, cause error) error {
 	if err != nil && !errors.Is(err, sarama.ErrInvalidTxnState) {
 		return errors.Join(p.broken(err), cause)
 	}
-	p.sender.known = false
 	return cause
 }
 
