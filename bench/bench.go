@@ -186,18 +186,22 @@ func (b *bench) checkKafka() error {
 	return nil
 }
 
-// profile takes a CPU profile of our process from now until done is called, if that is asked for.
+// profile takes a CPU profile of our process from now on, and one of its memory and its metrics
+// when done is called, if that is asked for.
 func (b *bench) profile(ctx context.Context, s *system) (done func()) {
 	if b.profiles == "" || s.kind != ours {
 		return func() {}
 	}
-	path := filepath.Join(b.profiles, filepath.Base(s.dir)+".cpu.pprof")
+	path := filepath.Join(b.profiles, filepath.Base(s.dir))
 	ended := make(chan error, 1)
 	go func() {
-		ended <- download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.operator, int(b.lasting.Seconds())), path)
+		ended <- download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.operator, int(b.lasting.Seconds())), path+".cpu.pprof")
 	}()
 	return func() {
-		if err := <-ended; err != nil {
+		err := errors.Join(<-ended,
+			download(ctx, fmt.Sprintf("http://%s/debug/pprof/allocs", s.operator), path+".mem.pprof"),
+			download(ctx, fmt.Sprintf("http://%s/metrics", s.operator), path+".metrics"))
+		if err != nil {
 			b.say("  no profile: %v", err)
 		}
 	}

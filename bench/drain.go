@@ -82,15 +82,20 @@ func (b *bench) drained(ctx context.Context, k kind, what string, expect int, ma
 		return 0, err
 	}
 	early := s.seen - before // visible before this process could look
+	cpu, cpuErr := s.proc.CPU()
 	done := b.profile(ctx, s)
 	started := time.Now()
 	seen, err := s.watch(ctx, func(visible int64) bool { return early+visible >= int64(n) }, func(int64) {})
-	done()
+	took := time.Since(started)
 	if err != nil {
 		return 0, err
 	}
 	perSec := steady(seen)
-	b.say("  %s; all of it %v after the process was ready", perSecond(perSec), time.Since(started).Round(time.Millisecond))
+	b.say("  %s; all of it %v after the process was ready", perSecond(perSec), took.Round(time.Millisecond))
+	if after, err := s.proc.CPU(); errors.Join(err, cpuErr) == nil {
+		b.say("  %.0f core-seconds per million", ((after-cpu)*1_000_000/time.Duration(len(seen))).Seconds())
+	}
+	done()
 	if what == "drain" {
 		err = s.check(ctx, s.seen)
 	} else if rows, keys, counting := s.view.Count(ctx); rows != int64(n) || keys != int64(n) {
