@@ -101,11 +101,11 @@ var conflicting = map[string]func(*testing.T, *fixture){
 		b = f.order(0, "order-1", 0, 1)
 		b.Parked = []es.Parked{parkedCommand(f.id())}
 		b.Cursors = []es.Cursor{{Name: "relay", Position: 1}}
-		f.conflict(b)
+		_ = f.conflict(b)
 	},
 	"after a conflict the log goes on": func(t *testing.T, f *fixture) {
 		f.append(f.order(0, "order-1", 0, 1))
-		f.conflict(f.order(0, "order-1", 0, 1))
+		_ = f.conflict(f.order(0, "order-1", 0, 1))
 		if head := f.append(f.order(1, "order-1", 1, 1)); head.Position != 2 {
 			t.Fatalf("head is at %d, want 2", head.Position)
 		}

@@ -128,8 +128,12 @@ var reading = map[string]func(*testing.T, *fixture){
 			limit  int
 			want   []int64
 		}{
-			{"order-1", 0, 10, []int64{1, 2, 3, 6}}, {"order-1", 2, 1, []int64{3}}, {"order-1", 9, 1, nil},
-			{"order-2", 1, 10, []int64{5}}, {"order-3", 0, 10, nil}, {"order-1", 0, 0, nil},
+			{"order-1", 0, 10, []int64{1, 2, 3, 6}},
+			{"order-1", 2, 1, []int64{3}},
+			{"order-1", 9, 1, nil},
+			{"order-2", 1, 10, []int64{5}},
+			{"order-3", 0, 10, nil},
+			{"order-1", 0, 0, nil},
 		} {
 			got, err := f.log.ReadStream(f.ctx, c.stream, c.after, c.limit)
 			f.must(err)

@@ -45,7 +45,7 @@ var personal = map[string]func(*testing.T, *fixture){
 		f.append(b)
 		erase := f.order(0, "order-1", 1, 1)
 		erase.Events[0].Erases = true
-		f.conflict(erase)
+		_ = f.conflict(erase)
 		f.personal("order-1", 9, `{"a":1}`)
 	},
 }

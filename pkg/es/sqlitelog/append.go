@@ -43,8 +43,8 @@ func (c *conn) append(b *es.Batch, plan *stored.Plan) (head int64, err error) {
 			return err
 		}
 		if base != b.Seen {
-			if conflict, err := c.conflict(b); conflict != nil || err != nil {
-				return errors.Join(conflict, err)
+			if err := c.conflict(b); err != nil {
+				return err
 			}
 		}
 		head = base + int64(len(b.Events))
@@ -64,8 +64,8 @@ func (c *conn) append(b *es.Batch, plan *stored.Plan) (head int64, err error) {
 	if err == nil || !conflicting(err) {
 		return head, err
 	}
-	if conflict, err2 := c.conflict(b); conflict != nil || err2 != nil {
-		return 0, errors.Join(conflict, err2)
+	if conflict := c.conflict(b); conflict != nil {
+		return 0, conflict
 	}
 	return 0, err
 }
@@ -76,12 +76,15 @@ func (c *conn) securely(secure bool) error {
 	if secure == c.secure {
 		return nil
 	}
+	if err := c.rows(fmt.Sprintf(`PRAGMA secure_delete = %t`, secure), nil, nil); err != nil {
+		return err
+	}
 	c.secure = secure
-	return c.rows(fmt.Sprintf(`PRAGMA secure_delete = %t`, secure), nil, nil)
+	return nil
 }
 
 // conflict names the streams and commands that stand in the way of the batch; nil if none do.
-func (c *conn) conflict(b *es.Batch) (error, error) {
+func (c *conn) conflict(b *es.Batch) error {
 	conflict := &es.ConflictError{}
 	for _, want := range b.Streams {
 		err := c.rows(`SELECT coalesce(max(version), 0) FROM events WHERE stream = (SELECT id FROM streams WHERE stream = ?)`,
@@ -93,7 +96,7 @@ func (c *conn) conflict(b *es.Batch) (error, error) {
 				return nil
 			})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	known := func(id uuid.UUID) error {
@@ -106,18 +109,18 @@ func (c *conn) conflict(b *es.Batch) (error, error) {
 	}
 	for i := range b.Outcomes {
 		if err := known(b.Outcomes[i].Command); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for i := range b.Parked {
 		if err := known(b.Parked[i].Command); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if len(conflict.Streams)+len(conflict.Commands) == 0 {
-		return nil, nil
+		return nil
 	}
-	return conflict, nil
+	return conflict
 }
 
 // each runs a statement n times, with the parameters that bind sets for the i-th.
@@ -162,66 +165,6 @@ func (c *conn) insertEvents(b *es.Batch, base int64, plan *stored.Plan) error {
 			s.BindText(8, text(meta))
 			s.BindText(9, text(r.Data))
 		})
-}
-
-// writeStreams creates the streams that are new, writes states, and returns the ids of the
-// streams that get events.
-func (c *conn) writeStreams(b *es.Batch, plan *stored.Plan) ([]int64, error) {
-	ids := make([]int64, len(b.Streams))
-	for i := range b.Streams {
-		stream, change := &b.Streams[i], &plan.Streams[i]
-		var err error
-		switch {
-		case stream.Version == 0 && change.Events > 0:
-			ids[i], err = c.insertStream(stream.Stream, change.State)
-		case change.Events > 0 || change.State != nil:
-			ids[i], err = c.updateStream(stream, change)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return ids, nil
-}
-
-// insertStream creates a stream. That it exists is an error, which shows a conflict.
-func (c *conn) insertStream(stream string, state *es.State) (id int64, err error) {
-	err = c.rows(`INSERT INTO streams (stream, state_at, state_version, state) VALUES (?, ?, ?, ?)`, func(s *sqlite.Stmt) {
-		s.BindText(1, stream)
-		if state == nil {
-			return // NULL, as statements are lent without parameters
-		}
-		s.BindInt64(2, state.Version)
-		s.BindInt64(3, int64(state.StateVersion))
-		s.BindBytes(4, state.Data)
-	}, nil)
-	return c.LastInsertRowID(), err
-}
-
-// updateStream finds a stream, and replaces its state unless that is newer. A stream that
-// gets events must be at the version that they continue, or there would be a gap.
-func (c *conn) updateStream(stream *es.StreamVersion, change *stored.Change) (id int64, err error) {
-	var version int64
-	err = c.rows(`SELECT id, (SELECT max(version) FROM events WHERE stream = s.id) FROM streams s WHERE stream = ?`,
-		func(s *sqlite.Stmt) { s.BindText(1, stream.Stream) },
-		func(s *sqlite.Stmt) error {
-			id, version = s.ColumnInt64(0), s.ColumnInt64(1)
-			return nil
-		})
-	if err == nil && change.Events > 0 && version != stream.Version {
-		err = errVersion
-	}
-	if err != nil || change.State == nil {
-		return id, err
-	}
-	return id, c.rows(`UPDATE streams SET state_at = ?2, state_version = ?3, state = ?4 WHERE id = ?1
-		AND (state_at IS NULL OR ?2 > state_at OR ?2 = state_at AND ?3 <> state_version)`,
-		func(s *sqlite.Stmt) {
-			s.BindInt64(1, id)
-			s.BindInt64(2, change.State.Version)
-			s.BindInt64(3, int64(change.State.StateVersion))
-			s.BindBytes(4, change.State.Data)
-		}, nil)
 }
 
 func (c *conn) insertPersonal(b *es.Batch, base int64, plan *stored.Plan) error {

@@ -70,9 +70,9 @@ func (w *Watch) Err() error {
 	}
 }
 
-// Wait returns when the head is past after. If poll is not nil, it is asked for the head
-// first and then every interval, for appends that nobody here has heard of; its errors are passing, the
-// next interval asks again.
+// Wait returns when the head is past after. If poll is not nil, it is asked for the head every
+// interval, for appends that nobody here has heard of; its errors are passing, as the next
+// interval asks again.
 func (w *Watch) Wait(ctx context.Context, after int64, interval time.Duration, poll func(context.Context) (int64, error)) error {
 	var tick <-chan time.Time
 	if poll != nil {
