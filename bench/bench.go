@@ -28,6 +28,8 @@ type bench struct {
 	lasting  time.Duration // of a load
 	quick    bool
 	keep     bool
+	alone    bool     // without the textbook way
+	settings []string // more flags for orderlane
 	profiles string // directory for CPU profiles; empty: none
 	progress io.Writer
 
@@ -188,14 +190,14 @@ func (b *bench) checkKafka() error {
 
 // profile takes a CPU profile of our process from now on, and one of its memory and its metrics
 // when done is called, if that is asked for.
-func (b *bench) profile(ctx context.Context, s *system) (done func()) {
+func (b *bench) profile(ctx context.Context, s *system, lasting time.Duration) (done func()) {
 	if b.profiles == "" || s.kind != ours {
 		return func() {}
 	}
 	path := filepath.Join(b.profiles, filepath.Base(s.dir))
 	ended := make(chan error, 1)
 	go func() {
-		ended <- download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.operator, int(b.lasting.Seconds())), path+".cpu.pprof")
+		ended <- download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.operator, int(lasting.Seconds())), path+".cpu.pprof")
 	}()
 	return func() {
 		err := errors.Join(<-ended,

@@ -91,7 +91,7 @@ func measureLog(ctx context.Context, b *bench) error {
 		b.say("  %s, one transaction each %s", perSecond(our), perSecond(their))
 		b.report.add(row{
 			measure: fmt.Sprintf("event log appends, %d callers, %s", appendCallers, l.name), goal: ">= 20,000/s; >= 4x a transaction each",
-			measured: perSecond(our), baseline: perSecond(their), ratio: times(our / their), met: our >= 20_000 && our >= 4*their,
+			measured: perSecond(our), baseline: perSecond(their), ratio: ratio(our, their), met: our >= 20_000 && our >= 4*their,
 		})
 	}
 	if b.postgres == "" {

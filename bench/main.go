@@ -103,6 +103,8 @@ func (b *bench) parse(args []string) ([]string, error) {
 	f.BoolVar(&b.quick, "quick", false, "loads of 2 seconds and fewer orders: to try it out, not to compare")
 	f.StringVar(&b.binary, "binary", "", "measure this build of orderlane instead of a new one")
 	f.BoolVar(&b.keep, "keep", false, "keep the data and the logs of the processes, and say where they are")
+	f.BoolVar(&b.alone, "alone", false, "leave the textbook way out: to profile, not to compare")
+	settings := f.String("settings", "", "more flags for orderlane serve, separated by spaces")
 	f.StringVar(&b.profiles, "profiles", "", "directory for CPU profiles of the measured process under each load")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -111,6 +113,7 @@ func (b *bench) parse(args []string) ([]string, error) {
 		return nil, fmt.Errorf("%q is no flag; measures are named with -only", f.Arg(0))
 	}
 	b.kafka = split(*kafka)
+	b.settings = strings.Fields(*settings)
 	b.lasting = time.Duration(*seconds * float64(time.Second))
 	if b.quick {
 		b.lasting = 2 * time.Second

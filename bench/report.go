@@ -72,7 +72,13 @@ func (r *report) allMet() bool {
 // perSecond writes a rate.
 func perSecond(rate float64) string { return thousands(rate) + "/s" }
 
-func times(x float64) string { return fmt.Sprintf("%.1fx", x) }
+// ratio writes how many times b goes into a; nothing, if one was not measured.
+func ratio(a, b float64) string {
+	if a == 0 || b == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1fx", a/b)
+}
 
 func millis(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))

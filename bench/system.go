@@ -104,6 +104,7 @@ func (s *system) launch(ctx context.Context, args ...string) (err error) {
 	binary := s.bench.binary
 	all := []string{"serve", "--sample", "--listen", s.api, "--operator-listen", s.operator, "--data", s.dir,
 		"--kafka-partitions", strconv.Itoa(s.partitions), "--embedded-listen", addrs[2]}
+	all = append(all, s.bench.settings...)
 	brokers, postgres := "--kafka-brokers", "--postgres"
 	if s.kind == theirs {
 		binary = s.bench.self
