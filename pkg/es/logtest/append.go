@@ -156,7 +156,7 @@ func join(a, b es.Batch) es.Batch {
 // testConcurrentWriters has two instances with several writers each, all by turns on streams of
 // their own, which never conflict, and on a shared one, while a reader tails the log.
 func testConcurrentWriters(t *testing.T, f *fixture) {
-	const writers, batches, events = 6, 25, 3
+	const writers, batches, events = 6, 12, 3
 	logs := []es.Log{f.log, f.open()}
 	var wg sync.WaitGroup
 	for w := range writers {
