@@ -42,6 +42,7 @@ const (
 	HeaderAfter         = "ce_after"         // consistency tokens to know before deciding
 	HeaderReplyTo       = "ce_replyto"       // partition of the outcomes topic where a caller waits
 	HeaderStatus        = "ce_status"        // of a command, as an outcome tells it
+	HeaderDiscard       = "ce_discard"       // on a command: give it up, for this reason
 )
 
 const (
@@ -208,6 +209,18 @@ func DeriveID(parts ...string) uuid.UUID {
 		fmt.Fprintf(&b, "%d:%s", len(p), p)
 	}
 	return uuid.NewSHA1(namespace, []byte(b.String()))
+}
+
+// DeriveFrom returns the UUID of something that a command makes: the same for the same
+// command. Where the command's id is ordered by time (version 7) the new one is too, with the
+// same time, since databases write ordered keys for much less; else it is a version 5.
+func DeriveFrom(command uuid.UUID, what string) uuid.UUID {
+	id := DeriveID(what, command.String())
+	if command.Version() == 7 {
+		copy(id[:6], command[:6])
+		id[6] = id[6]&0x0f | 0x70
+	}
+	return id
 }
 
 // The roles of callers.

@@ -48,7 +48,11 @@ func (g *CommandGroup) Handle(m *message.Message) error {
 	ctx := m.Context()
 	r := received{message: m}
 	err := r.read()
-	if err == nil {
+	switch reason := m.Metadata[HeaderDiscard]; {
+	case err != nil:
+	case reason != "":
+		err = g.discard(&r, reason)
+	default:
 		err = g.dispatch(withEnvelope(ctx, &r), m)
 	}
 	switch {
@@ -63,6 +67,15 @@ func (g *CommandGroup) Handle(m *message.Message) error {
 		return fmt.Errorf("bus: park %s: %w", m.UUID, err)
 	}
 	return nil
+}
+
+// discard gives up a command that was parked.
+func (g *CommandGroup) discard(r *received, reason string) error {
+	d, _ := kafka.DeliveryFrom(r.message.Context())
+	_, err := g.engine.Discard(r.message.Context(), es.Parked{
+		Command: r.id, Type: r.message.Metadata[HeaderType], Reason: reason,
+	}, string(d.Key), d.Time)
+	return err
 }
 
 // dispatch calls the handler of the message's type, and turns a panic into an error.

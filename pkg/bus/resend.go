@@ -22,3 +22,17 @@ func Resend(p es.Parked) kafka.Record {
 	slices.SortFunc(r.Headers, func(a, b kafka.Header) int { return strings.Compare(a.Key, b.Key) })
 	return r
 }
+
+// Discard is the message that gives up a parked command for good. It goes through the
+// command's topic too, so that its outcome is published whatever happens to the process that
+// decides it.
+func Discard(p es.Parked) kafka.Record {
+	r := Resend(p)
+	reason, _, _ := strings.Cut(p.Reason, "\n") // without the stack
+	if reason == "" {
+		reason = "given up"
+	}
+	r.Value = []byte("{}") // nobody reads it
+	r.Headers = append(r.Headers, kafka.Header{Key: HeaderDiscard, Value: []byte(reason)})
+	return r
+}

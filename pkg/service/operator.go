@@ -225,6 +225,11 @@ func (o *operator) discardParked(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The message lasts until the outcome is published, even if this process ends now; the
+	// engine here need not wait for it.
+	if err := o.platform.Producer.Publish(r.Context(), []kafka.Record{bus.Discard(p)}); err != nil {
+		return nil, fmt.Errorf("send the order to discard %s: %w", p.Command, err)
+	}
 	if _, err := l.engine.Discard(r.Context(), p, p.Key, o.platform.Clock()); err != nil {
 		return nil, err
 	}

@@ -12,7 +12,12 @@ import (
 // Add adds the catalog service to a process: it consumes catalog.commands.v1 and publishes
 // catalog.events.v1.
 func Add(p *service.Platform) {
-	p.AddWrite(service.Write{Name: api.Service, Public: public, Handlers: handlers})
+	p.AddWrite(Write())
+}
+
+// Write is what the service decides and publishes, for whoever drives its parts.
+func Write() service.Write {
+	return service.Write{Name: api.Service, Public: public, Handlers: handlers}
 }
 
 func handlers(engine *es.Engine) []bus.Handler {

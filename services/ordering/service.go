@@ -36,10 +36,16 @@ func Add(p *service.Platform) {
 			return kafka.ConsumeAll(ctx, kafka.GroupConfig{Config: p.Kafka, Topics: []string{topic}, Log: p.Logger(api.Service)}, prices)
 		},
 	})
-	p.AddWrite(service.Write{
+	p.AddWrite(Write(prices))
+}
+
+// Write is what the service decides, at the prices of a list, and publishes, for whoever
+// drives its parts.
+func Write(prices *PriceList) service.Write {
+	return service.Write{
 		Name: api.Service, Personal: true, Public: public,
 		Handlers: func(engine *es.Engine) []bus.Handler { return handlers(engine, prices) },
-	})
+	}
 }
 
 func handlers(engine *es.Engine, prices *PriceList) []bus.Handler {

@@ -62,6 +62,9 @@ const (
 	rankFinal    = 3
 )
 
+// NewView returns the view, for whoever drives its projection.
+func NewView() projection.View { return newView() }
+
 func newView() *view {
 	v := &view{
 		orders: projection.NewDocuments(projection.Collection[document]{

@@ -32,6 +32,9 @@ type view struct {
 	projection.Parts
 }
 
+// NewView returns the view, for whoever drives its projection.
+func NewView() projection.View { return newView() }
+
 func newView() *view {
 	v := &view{products: projection.NewDocuments(projection.Collection[product]{
 		Table: productsTable, Topic: bus.EventsTopic(catalog.Service),
