@@ -17,7 +17,9 @@ type account struct {
 
 type (
 	event   interface{ evolve(account) account }
-	command interface{ decide(account) ([]event, error) }
+	command interface {
+		decide(account) ([]event, error)
+	}
 
 	paidIn  struct{ N int64 }
 	paidOut struct{ N int64 }

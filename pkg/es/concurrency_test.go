@@ -25,9 +25,9 @@ type failure int
 
 const (
 	none          failure = iota
-	beforeWriting       // the append fails and nothing is written
-	afterWriting        // the append is written and its answer is lost
-	onReading           // the next read fails
+	beforeWriting         // the append fails and nothing is written
+	afterWriting          // the append is written and its answer is lost
+	onReading             // the next read fails
 )
 
 var errDown = errors.New("the database is down")

@@ -123,6 +123,10 @@ func (d *decision) conclude(p *pending, o Outcome) {
 // park keeps a command that can't be handled, so that it can be sent again.
 func (d *decision) park(p *pending, now time.Time) {
 	parked := p.Parked
+	if len(parked.Payload) > MaxPayload {
+		p.park = fmt.Sprintf("%s (its payload of %d bytes is larger than what is kept)", p.park, len(parked.Payload))
+		parked.Payload = nil
+	}
 	parked.Command, parked.Type, parked.Reason, parked.Time = p.Meta.Command, p.Type, p.park, now
 	d.write.Parked = append(d.write.Parked, parked)
 	p.answer = Answer{Outcome: Outcome{

@@ -128,6 +128,7 @@ type Engine struct {
 	batch    []*pending
 	seen     int64 // cached states are current as of this position; -1: not known
 	behind   int   // appends since seen stayed behind the head
+	alone    int   // commands to be decided one by one, since one of them makes batches that break the rules of the log
 	certain  bool  // the batch's ids must all be looked up: a guess was wrong, or an append's result is unknown
 	streams  *recent[string, *stream]
 	outcomes *recent[uuid.UUID, Outcome]
@@ -206,8 +207,12 @@ func (e *Engine) enqueue(p *pending) {
 func (e *Engine) fill() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n := min(MaxBatchCommands-len(e.batch), len(e.waiting))
-	if n == 0 {
+	limit := MaxBatchCommands
+	if e.alone > 0 {
+		limit = 1
+	}
+	n := min(limit-len(e.batch), len(e.waiting))
+	if n <= 0 {
 		return
 	}
 	e.batch = append(e.batch, e.waiting[:n]...)

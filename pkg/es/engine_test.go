@@ -327,3 +327,47 @@ func TestWhatCannotBeFoldedParksTheStreamsCommandsOnly(t *testing.T) {
 		t.Fatalf("the reason is %q", got[0].Outcome.Fault.Detail)
 	}
 }
+
+// strict is a log that finds the batches of one command invalid.
+type strict struct {
+	es.Log
+	bad uuid.UUID
+}
+
+func (s strict) Append(ctx context.Context, b es.Batch) (es.Head, error) {
+	for _, o := range b.Outcomes {
+		if o.Command == s.bad {
+			return es.Head{}, fmt.Errorf("test: %w", es.ErrInvalidBatch)
+		}
+	}
+	return s.Log.Append(ctx, b)
+}
+
+func TestACommandThatBreaksTheLogsRulesIsFoundAndParked(t *testing.T) {
+	r := newRig(t, strict{newLog(t), id(2)})
+	got := r.do(of(1, "a", payIn{1}), of(2, "a", payIn{1}), of(3, "a", payIn{1}), of(4, "b", payIn{1}))
+	byID := map[uuid.UUID]es.Outcome{}
+	for _, a := range got {
+		byID[a.Outcome.Command] = a.Outcome
+	}
+	if s := byID[id(2)].Status; s != es.StatusParked {
+		t.Fatalf("the command is %s", s)
+	}
+	if b, v := r.balance("a"); b != 2 || v != 2 {
+		t.Fatalf("balance %d at version %d, want 2 at 2", b, v)
+	}
+	if len(got) != 4 {
+		t.Fatalf("%d answers, want 4", len(got))
+	}
+}
+
+func TestAPayloadTooLargeToKeepIsParkedWithout(t *testing.T) {
+	r := newRig(t, newLog(t))
+	c := of(1, "a", boom{})
+	c.Parked.Payload = make([]byte, es.MaxPayload+1)
+	expect(t, r.do(c)[0], es.StatusParked, 0)
+	p, ok, err := r.log.ParkedCommand(t.Context(), id(1))
+	if err != nil || !ok || len(p.Payload) != 0 || !strings.Contains(p.Reason, "larger than what is kept") {
+		t.Fatalf("parked is %+v (%v)", p, err)
+	}
+}

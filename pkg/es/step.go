@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -68,8 +69,13 @@ func (e *Engine) Step(ctx context.Context) (Stepped, error) {
 			e.opts.Observer.Conflicted(len(conflict.Streams), len(conflict.Commands))
 			return Stepped{Again: true}, nil
 		}
+		if errors.Is(err, ErrInvalidBatch) {
+			e.isolate(err)
+			return Stepped{Again: true}, nil
+		}
 		return Stepped{}, err
 	}
+	e.alone = max(0, e.alone-len(e.batch))
 	e.opts.Observer.Appended(len(e.batch), len(d.write.Events), decided.Sub(started), e.opts.Clock().Sub(decided))
 	stepped := Stepped{Commands: len(e.batch), Events: len(d.write.Events)}
 	return stepped, e.hand(ctx)
@@ -99,6 +105,20 @@ func (e *Engine) append(ctx context.Context, d *decision) error {
 	e.certain = false
 	e.settle(d, head)
 	return nil
+}
+
+// isolate finds the command whose batch breaks the log's rules, a fault of ours, by deciding
+// the commands of the batch one by one; alone, it is parked.
+func (e *Engine) isolate(err error) {
+	if len(e.batch) == 1 {
+		e.batch[0].park = err.Error()
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.alone = len(e.batch)
+	e.waiting = append(slices.Clone(e.batch[1:]), e.waiting...)
+	e.batch = e.batch[:1]
 }
 
 // forget drops all that memory says of streams; the head is read again.

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/es"
 	"github.com/orderlane/orderlane/pkg/failpoint"
@@ -70,8 +72,8 @@ type request struct {
 }
 
 // accept publishes a command, and waits for its outcome if the client prefers that.
-func (c *Commands) accept(ctx context.Context, id string, r *request) (*output, error) {
-	e, err := c.envelope(ctx, id, r)
+func (c *Commands) accept(ctx context.Context, id uuid.UUID, r *request) (*output, error) {
+	e, err := c.envelope(ctx, id.String(), r)
 	if err != nil {
 		return nil, err
 	}
@@ -97,11 +99,11 @@ func (c *Commands) accept(ctx context.Context, id string, r *request) (*output, 
 }
 
 // commandID is the same for the same caller, operation and idempotency key.
-func (c *Commands) commandID(ctx context.Context, r *httpapi.CommandParams, operation string) string {
+func (c *Commands) commandID(ctx context.Context, r *httpapi.CommandParams, operation string) uuid.UUID {
 	if r.IdempotencyKey == "" {
-		return c.platform.NewID().String()
+		return c.platform.NewID()
 	}
-	return bus.DeriveID("command", httpapi.CallerOf(ctx).ID, operation, r.IdempotencyKey).String()
+	return bus.DeriveID("command", httpapi.CallerOf(ctx).ID, operation, r.IdempotencyKey)
 }
 
 func (c *Commands) envelope(ctx context.Context, id string, r *request) (*bus.Envelope, error) {

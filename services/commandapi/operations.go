@@ -129,7 +129,7 @@ func (c *Commands) placeOrder(ctx context.Context, params httpapi.CommandParams,
 	}
 	const operation = "POST /v1/orders"
 	commandID := c.commandID(ctx, &params, operation)
-	orderID := bus.DeriveID("order", commandID).String()
+	orderID := bus.DeriveFrom(commandID, "order").String()
 	command := ordering.PlaceOrder{
 		OrderID: orderID, CustomerID: customer, Email: body.Email, Currency: body.Currency, Lines: body.Lines,
 		ShipTo: body.ShipTo, Delivery: body.Delivery, Payment: ordering.Payment{Method: defaultPayment},
