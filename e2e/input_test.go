@@ -278,7 +278,9 @@ func noHTTP(t *testing.T, address string) {
 			}
 		})
 	}
-	if _, err := http.Get(fmt.Sprintf("http://%s/openapi.json", address)); err != nil {
-		t.Errorf("the server has gone: %v", err)
+	resp, err := http.Get(fmt.Sprintf("http://%s/openapi.json", address))
+	if err != nil {
+		t.Fatalf("the server has gone: %v", err)
 	}
+	defer resp.Body.Close()
 }

@@ -35,10 +35,16 @@ var built struct {
 	err  error
 }
 
+// EnvBinary names a binary to test, built with -tags failpoints, instead of building one.
+const EnvBinary = "ORDERLANE_TEST_BINARY"
+
 // Binary returns the path of the orderlane binary, built with the places where crash tests
 // kill it. It lies in a temporary directory that RemoveBinary deletes.
 func Binary(t testing.TB) string {
 	t.Helper()
+	if path := os.Getenv(EnvBinary); path != "" {
+		return path
+	}
 	built.once.Do(func() {
 		dir, err := os.MkdirTemp("", "orderlane-e2e-")
 		if err != nil {

@@ -190,8 +190,8 @@ func (p *Process) Log() string {
 
 // LogTail is the end of the log.
 func (p *Process) LogTail(lines int) string {
-	all := bytes.Split([]byte(p.Log()), []byte("\n"))
-	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
+	all := strings.Split(strings.TrimSpace(p.Log()), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
 // Run runs the binary as a command to its end and returns its exit code, standard output and
