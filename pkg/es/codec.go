@@ -115,3 +115,13 @@ func (c *Codec[E]) Decode(r *Record) (E, error) {
 	}
 	return event, nil
 }
+
+// Schemas returns the present schema version of every stored type, so that a test can see
+// that it knows all of them.
+func (c *Codec[E]) Schemas() map[string]int {
+	schemas := make(map[string]int, len(c.byName))
+	for name, s := range c.byName {
+		schemas[name] = len(s.upcasts) + 1
+	}
+	return schemas
+}
