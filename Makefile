@@ -16,7 +16,7 @@ GOLANGCI           := $(CACHE)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 RACE          ?=
 RACED         := /(pkg|services)/
 # A test that hangs is cut off, with the stacks of its goroutines, long before CI is.
-TEST_TIMEOUT  ?= 10m
+TEST_TIMEOUT  ?= 15m
 GOTEST         = $(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
 
 .DEFAULT_GOAL := help
