@@ -130,6 +130,9 @@ func (m *Metrics) Projection(view string, part *Part) *ProjectionObserver {
 // Stepped implements projection.Observer.
 func (o *ProjectionObserver) Stepped(s projection.Stepped) {
 	o.part.Ready()
+	if s.Records == 0 {
+		return
+	}
 	o.batch.Observe(float64(s.Records))
 	o.step.Observe(s.Duration.Seconds())
 	o.folded.Add(float64(s.Folded))

@@ -66,7 +66,8 @@ func (o *Options) defaults() error {
 
 // Observer sees what a projection does; its methods are quick and are called by the loop.
 type Observer interface {
-	// Stepped is called after each step that found records.
+	// Stepped is called after each step that found records, and, with none, when the database
+	// has answered while nothing was going on.
 	Stepped(s Stepped)
 	// Failed is called when a step failed and will be tried again.
 	Failed(err error)

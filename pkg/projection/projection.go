@@ -118,7 +118,10 @@ func (p *Projection) Run(ctx context.Context) error {
 		case <-idle.C:
 			// A database that comes back may have lost its last transactions while nothing is
 			// going on that would show it.
-			if err := p.check(ctx); err != nil && ctx.Err() == nil {
+			switch err := p.check(ctx); {
+			case err == nil:
+				p.o.Watch.Stepped(Stepped{}) // it has no records, and the database is there
+			case ctx.Err() == nil:
 				p.o.Watch.Failed(err)
 			}
 			continue
