@@ -78,7 +78,9 @@ func (e *Engine) release(err error) {
 func (e *Engine) Discard(ctx context.Context, p Parked, stream string, at time.Time) (Outcome, error) {
 	return e.Submit(ctx, &Command{
 		Type: p.Type, Stream: stream, Meta: Metadata{Command: p.Command},
-		Final: &Outcome{Command: p.Command, Type: p.Type, Stream: stream, Status: StatusFailed, Fault: parkedFault(p.Reason),
-			Time: at.UTC().Truncate(time.Microsecond)},
+		Final: &Outcome{
+			Command: p.Command, Type: p.Type, Stream: stream, Status: StatusFailed, Fault: parkedFault(p.Reason),
+			Time: at.UTC().Truncate(time.Microsecond),
+		},
 	})
 }

@@ -115,8 +115,10 @@ func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 			w.Header().Add("Allow", m)
 		}
 	}
-	a.refuse(w, r, &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
-		Detail: "this path does not take this method; the Allow header says which it takes"})
+	a.refuse(w, r, &Problem{
+		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+		Detail: "this path does not take this method; the Allow header says which it takes",
+	})
 }
 
 // WaitContext returns a context that ends after d, with the request, or when the API drains:

@@ -257,15 +257,20 @@ func TestEveryRequestIsObservedByItsPattern(t *testing.T) {
 	})
 	huma.Register(a, huma.Operation{OperationID: "get", Method: "GET", Path: "/v1/orders/{id}"}, func(_ context.Context, in *struct {
 		ID string `path:"id"`
-	}) (*struct{ Body string }, error) {
+	},
+	) (*struct{ Body string }, error) {
 		return &struct{ Body string }{in.ID}, nil
 	})
 	send(a, newRequest("GET", "/v1/orders/17", ""))
 	send(a, newRequest("HEAD", "/v1/orders/17", ""))
 	send(a, newRequest("GET", "/nowhere", ""))
 	send(a, newRequest("BREW", "/v1/orders/17", ""))
-	want := []observed{{"GET", "/v1/orders/{id}", 200, time.Millisecond}, {"HEAD", "/v1/orders/{id}", 200, time.Millisecond},
-		{"GET", "unmatched", 404, time.Millisecond}, {"other", "unmatched", 405, time.Millisecond}}
+	want := []observed{
+		{"GET", "/v1/orders/{id}", 200, time.Millisecond},
+		{"HEAD", "/v1/orders/{id}", 200, time.Millisecond},
+		{"GET", "unmatched", 404, time.Millisecond},
+		{"other", "unmatched", 405, time.Millisecond},
+	}
 	if !slices.Equal(o.seen, want) {
 		t.Errorf("%v", o.seen)
 	}
@@ -280,7 +285,8 @@ func TestListsAndProblemsOfQueries(t *testing.T) {
 	huma.Register(a, huma.Operation{OperationID: "list", Method: "GET", Path: "/v1/orders"}, func(_ context.Context, in *struct {
 		PageParams
 		Status string `query:"status"`
-	}) (*struct{ Body List[string] }, error) {
+	},
+	) (*struct{ Body List[string] }, error) {
 		got = in.PageParams
 		_, err := in.After("status="+in.Status, 1)
 		return &struct{ Body List[string] }{}, err
@@ -316,7 +322,8 @@ func TestAResourceThatTheClientHasIsNotSentAgain(t *testing.T) {
 	}) (*struct {
 		ETag string `header:"ETag"`
 		Body string
-	}, error) {
+	}, error,
+	) {
 		if NoneMatch(in.IfNoneMatch, etag) {
 			return nil, NotModified(etag)
 		}

@@ -70,8 +70,11 @@ func TestATokenNamesItsCaller(t *testing.T) {
 		role any
 		want Role
 	}{
-		{"customer", RoleCustomer}, {"staff", RoleStaff}, {"service", RoleService},
-		{[]string{"other", "customer", "staff"}, RoleStaff}, {"customer service", RoleService},
+		{"customer", RoleCustomer},
+		{"staff", RoleStaff},
+		{"service", RoleService},
+		{[]string{"other", "customer", "staff"}, RoleStaff},
+		{"customer service", RoleService},
 	} {
 		got, err := v.Verify(sign(t, jwt.SigningMethodHS256, []byte(testSecret), claims(func(m jwt.MapClaims) { m["role"] = c.role }), ""))
 		if err != nil || got != (Caller{"c-42", c.want}) {

@@ -71,9 +71,11 @@ type orderOutput struct {
 	Body     placed
 }
 
-var placedAnswer = placed{"0198c1f0-0000-7000-8000-000000000001", "accepted",
+var placedAnswer = placed{
+	"0198c1f0-0000-7000-8000-000000000001", "accepted",
 	placedResource{"order", "0198c1f0-0000-7000-8000-000000000002"},
-	map[string]string{"status": "/v1/commands/0198c1f0-0000-7000-8000-000000000001"}}
+	map[string]string{"status": "/v1/commands/0198c1f0-0000-7000-8000-000000000001"},
+}
 
 type orderInput struct {
 	CommandParams

@@ -27,7 +27,8 @@ func fuzzAPI(t testing.TB) *API {
 		Big    uint64   `query:"big"`
 		Ratio  float64  `query:"ratio"`
 		Yes    bool     `query:"yes"`
-	}) (*struct{ Body List[string] }, error) {
+	},
+	) (*struct{ Body List[string] }, error) {
 		_, err := in.After(in.ID, 2)
 		return &struct{ Body List[string] }{List[string]{Items: []string{in.ID, in.Tokens.String()}}}, err
 	})
@@ -49,8 +50,10 @@ func wantNoFaultOfOurs(t *testing.T, w *httptest.ResponseRecorder) {
 }
 
 func FuzzBodies(f *testing.F) {
-	for _, s := range []string{orderBody, good, "", "{}", "null", "[]", "1", `"x"`, `{"lines":[{"quantity":1e400}]}`, `{"a":1,"a":2}`, `{"text":"\ud800"}`, `{"labels":{"":null}}`,
-		`{"nested":{"nested":{"nested":null}}}`, "\xef\xbb\xbf{}", strings.Repeat(`{"nested":`, 70), `{"count":-0}`, `{"at":"2026-11-23T25:00:00Z"}`, `{"list":[[[]]]}`} {
+	for _, s := range []string{
+		orderBody, good, "", "{}", "null", "[]", "1", `"x"`, `{"lines":[{"quantity":1e400}]}`, `{"a":1,"a":2}`, `{"text":"\ud800"}`, `{"labels":{"":null}}`,
+		`{"nested":{"nested":{"nested":null}}}`, "\xef\xbb\xbf{}", strings.Repeat(`{"nested":`, 70), `{"count":-0}`, `{"at":"2026-11-23T25:00:00Z"}`, `{"list":[[[]]]}`,
+	} {
 		f.Add([]byte(s))
 	}
 	a, g := fuzzAPI(f), guardFor(f, everything{})
@@ -66,8 +69,18 @@ func FuzzBodies(f *testing.F) {
 }
 
 func FuzzRequestLines(f *testing.F) {
-	for _, s := range [][2]string{{"/v1/orders/1", "limit=5&cursor=x"}, {"/v1/orders/%2F", "status=placed,delivered&yes"}, {"//", ";"}, {"/v1/orders/%zz", "%"}, {"/v1/orders/é", "big=-1&ratio=NaN"},
-		{"/v1/orders/\x00", "yes=perhaps&ratio=1e999"}, {"/v1/orders/" + strings.Repeat("x", 65), "limit=&limit="}, {"/docs/../..", "="}, {"*", "&&&"}, {"/v1/orders/.", "cursor=" + EncodeCursor("1", "a", "b")}} {
+	for _, s := range [][2]string{
+		{"/v1/orders/1", "limit=5&cursor=x"},
+		{"/v1/orders/%2F", "status=placed,delivered&yes"},
+		{"//", ";"},
+		{"/v1/orders/%zz", "%"},
+		{"/v1/orders/é", "big=-1&ratio=NaN"},
+		{"/v1/orders/\x00", "yes=perhaps&ratio=1e999"},
+		{"/v1/orders/" + strings.Repeat("x", 65), "limit=&limit="},
+		{"/docs/../..", "="},
+		{"*", "&&&"},
+		{"/v1/orders/.", "cursor=" + EncodeCursor("1", "a", "b")},
+	} {
 		f.Add("GET", s[0], s[1])
 	}
 	f.Add("HEAD", "/openapi.json", "")
@@ -83,13 +96,17 @@ func FuzzRequestLines(f *testing.F) {
 }
 
 func FuzzHeaders(f *testing.F) {
-	for _, v := range []string{"", "wait=5", `"order-1@3"`, "order-1@3, product-x@1", "a;b,", "application/json;q=", "Bearer x", "*", "W/", `"`, ",,,", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-		"application/json; charset", "+;+", "identity", "é\xff", "gzip", "localhost:x"} {
+	for _, v := range []string{
+		"", "wait=5", `"order-1@3"`, "order-1@3, product-x@1", "a;b,", "application/json;q=", "Bearer x", "*", "W/", `"`, ",,,", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"application/json; charset", "+;+", "identity", "é\xff", "gzip", "localhost:x",
+	} {
 		f.Add(v, v)
 	}
 	a := fuzzAPI(f)
-	names := []string{"Prefer", "If-Match", "If-None-Match", "Consistency-Token", "Idempotency-Key", "Accept", "Content-Type", "Content-Encoding", "Traceparent", "Tracestate", "Authorization", "Origin",
-		"Accept-Encoding", "Cookie", "Sec-Fetch-Site"}
+	names := []string{
+		"Prefer", "If-Match", "If-None-Match", "Consistency-Token", "Idempotency-Key", "Accept", "Content-Type", "Content-Encoding", "Traceparent", "Tracestate", "Authorization", "Origin",
+		"Accept-Encoding", "Cookie", "Sec-Fetch-Site",
+	}
 	f.Fuzz(func(t *testing.T, one, two string) {
 		for _, name := range names {
 			for _, r := range []*http.Request{newRequest("POST", "/v1/orders", orderBody), newRequest("GET", "/v1/orders/1", ""), newRequest("GET", "/docs", "")} {

@@ -35,8 +35,10 @@ type guard struct {
 }
 
 func (a *API) newGuard(op *huma.Operation) *guard {
-	g := &guard{api: a, op: op, public: op.Security != nil && len(op.Security) == 0, query: map[string]bool{},
-		limit: a.maxBody[op.Method+" "+op.Path]}
+	g := &guard{
+		api: a, op: op, public: op.Security != nil && len(op.Security) == 0, query: map[string]bool{},
+		limit: a.maxBody[op.Method+" "+op.Path],
+	}
 	for _, p := range op.Parameters {
 		if p.In == "query" {
 			g.query[p.Name] = p.Explode != nil && *p.Explode
@@ -137,8 +139,10 @@ func (g *guard) checkMedia(r *http.Request) *Problem {
 			return nil
 		}
 	}
-	return &Problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
-		Detail: "send the body as Content-Type: application/json, in UTF-8"}
+	return &Problem{
+		Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
+		Detail: "send the body as Content-Type: application/json, in UTF-8",
+	}
 }
 
 // checkBody decides whether a body fits the operation's schema. Most bodies pass the shape;

@@ -63,8 +63,10 @@ func badRequest(code, detail string) *Problem {
 
 // internal hides what happened: it is in the log, under the trace id.
 func internal(*fault.Fault) *Problem {
-	return &Problem{Status: http.StatusInternalServerError, Code: "internal",
-		Detail: "something went wrong on our side; the trace id finds it in our logs"}
+	return &Problem{
+		Status: http.StatusInternalServerError, Code: "internal",
+		Detail: "something went wrong on our side; the trace id finds it in our logs",
+	}
 }
 
 // fromFault maps a fault by the table of package fault.

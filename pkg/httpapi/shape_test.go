@@ -77,8 +77,10 @@ func TestValidBodiesPassTheQuickCheck(t *testing.T) {
 func TestTheQuickCheckAcceptsNothingThatHumaRefuses(t *testing.T) {
 	g := guardFor(t, everything{})
 	tokens := splitTokens(good)
-	spare := append([]string{`""`, `"abc"`, `"abcdef"`, `"a"`, `"d"`, `"yyzx"`, `0`, `1`, `11`, `-1`, `5`, `1.0`, `1e0`, `1.5`, `12345678901234567890`, `null`, `true`, `[]`, `{}`, `"\u0061"`,
-		`"ada@"`, `["a","b","c"]`, `["a","b","c","d"]`, `"0198c1f0-0000-7000-8000-00000000000g"`, `".a@b"`, `"a..b@c"`, `"a@b."`, `"A@b-c.D"`, `"2026-13-01T00:00:00Z"`, `"one"`, `"One"`, `"list"`, `"colour"`, `:`, `,`, `[`, `]`, `{`, `}`}, tokens...)
+	spare := append([]string{
+		`""`, `"abc"`, `"abcdef"`, `"a"`, `"d"`, `"yyzx"`, `0`, `1`, `11`, `-1`, `5`, `1.0`, `1e0`, `1.5`, `12345678901234567890`, `null`, `true`, `[]`, `{}`, `"\u0061"`,
+		`"ada@"`, `["a","b","c"]`, `["a","b","c","d"]`, `"0198c1f0-0000-7000-8000-00000000000g"`, `".a@b"`, `"a..b@c"`, `"a@b."`, `"A@b-c.D"`, `"2026-13-01T00:00:00Z"`, `"one"`, `"One"`, `"list"`, `"colour"`, `:`, `,`, `[`, `]`, `{`, `}`,
+	}, tokens...)
 	accepted := 0
 	for i, was := range tokens {
 		for _, other := range spare {

@@ -51,8 +51,10 @@ func (s *sender) plan(ctx context.Context, recs []Record) ([][]*batch, error) {
 			if b != nil {
 				wave = b.wave + 1
 			}
-			b = &batch{topic: r.Topic, partition: id, wave: wave, size: batchOverhead,
-				records: &sarama.RecordBatch{Version: 2, FirstTimestamp: millis(r.Time), MaxTimestamp: millis(r.Time)}}
+			b = &batch{
+				topic: r.Topic, partition: id, wave: wave, size: batchOverhead,
+				records: &sarama.RecordBatch{Version: 2, FirstTimestamp: millis(r.Time), MaxTimestamp: millis(r.Time)},
+			}
 			open[place] = b
 			if wave == len(waves) {
 				waves = append(waves, nil)

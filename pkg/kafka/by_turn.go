@@ -18,8 +18,10 @@ type byTurn struct {
 }
 
 func newByTurn(c *claim) *byTurn {
-	f := &byTurn{claim: c, feed: make(chan *entry, c.cfg.Window), ended: make(chan struct{}),
-		room: make([]*entry, 0, c.cfg.Window)}
+	f := &byTurn{
+		claim: c, feed: make(chan *entry, c.cfg.Window), ended: make(chan struct{}),
+		room: make([]*entry, 0, c.cfg.Window),
+	}
 	go f.watch()
 	return f
 }

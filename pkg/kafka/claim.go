@@ -61,8 +61,10 @@ const (
 )
 
 func newClaim(s *subscription, session sarama.ConsumerGroupSession, source sarama.ConsumerGroupClaim) *claim {
-	c := &claim{subscription: s, session: session, source: source,
-		stop: session.Context().Done(), space: make(chan struct{}, 1)}
+	c := &claim{
+		subscription: s, session: session, source: source,
+		stop: session.Context().Done(), space: make(chan struct{}, 1),
+	}
 	c.ctx, c.cancel = context.WithCancel(s.values)
 	c.next.Store(max(source.InitialOffset(), fromTheStart))
 	return c

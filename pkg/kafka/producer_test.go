@@ -198,13 +198,15 @@ func TestAnOrderedProducerWritesNothingAfterARecordThatFailed(t *testing.T) {
 	p := producerOf(t, cfg, "ordered")
 	// The second request of this batch is refused for good; the third must not be sent.
 	requests := make(map[kmsg.Request]int)
-	f := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.InvalidRecord,
+	f := c.Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.InvalidRecord,
 		When: func(r kmsg.Request) bool { // asked several times per request
 			if requests[r] == 0 {
 				requests[r] = len(requests) + 1
 			}
 			return requests[r] == 2
-		}})
+		},
+	})
 	err := p.Publish(t.Context(), bigRecords(topic, 9))
 	if err == nil || f.Hits() != 1 {
 		t.Fatalf("error %v, %d hits", err, f.Hits())

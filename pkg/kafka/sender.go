@@ -163,8 +163,10 @@ func (s *sender) number(b *batch) {
 
 // request sends one request to one broker, and leaves in each batch how it went.
 func (s *sender) request(leader *sarama.Broker, batches []*batch) {
-	req := &sarama.ProduceRequest{Version: 10, TransactionalID: s.transaction, RequiredAcks: sarama.WaitForAll,
-		Timeout: int32(s.client.Config().Producer.Timeout.Milliseconds())}
+	req := &sarama.ProduceRequest{
+		Version: 10, TransactionalID: s.transaction, RequiredAcks: sarama.WaitForAll,
+		Timeout: int32(s.client.Config().Producer.Timeout.Milliseconds()),
+	}
 	for _, b := range batches {
 		req.AddBatch(b.topic, b.partition, b.records)
 	}

@@ -334,8 +334,10 @@ func TestAMessageSaysWhereItCameFrom(t *testing.T) {
 	p, err := NewProducer(cfg)
 	check(t, err)
 	check(t, p.Publish(t.Context(), []Record{
-		{Topic: topic, Partition: AnyPartition, Key: []byte("k"), Value: []byte("v"), Time: testTime,
-			Headers: []Header{{"ce_id", []byte("the-id")}, {"ce_type", []byte("a.type")}, {"other", []byte("o")}}},
+		{
+			Topic: topic, Partition: AnyPartition, Key: []byte("k"), Value: []byte("v"), Time: testTime,
+			Headers: []Header{{"ce_id", []byte("the-id")}, {"ce_type", []byte("a.type")}, {"other", []byte("o")}},
+		},
 		{Topic: topic, Partition: 0, Value: []byte("w"), Time: testTime},
 	}))
 	check(t, p.Close())

@@ -83,9 +83,11 @@ func (p *transactional) begin(ctx context.Context, waves [][]*batch) error {
 			return err
 		}
 		return p.coordinate("begin a transaction", func(c *sarama.Broker) error {
-			res, err := c.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{Version: 3,
+			res, err := c.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{
+				Version:         3,
 				TransactionalID: *p.sender.transaction, ProducerID: p.sender.id, ProducerEpoch: p.sender.epoch,
-				TopicPartitions: partitions})
+				TopicPartitions: partitions,
+			})
 			if err != nil {
 				return err
 			}
@@ -111,8 +113,10 @@ func (p *transactional) end(ctx context.Context, commit bool) error {
 	defer cancel()
 	return p.sender.insist(ctx, func() error {
 		return p.coordinate("end a transaction", func(c *sarama.Broker) error {
-			res, err := c.EndTxn(&sarama.EndTxnRequest{Version: 3, TransactionalID: *p.sender.transaction,
-				ProducerID: p.sender.id, ProducerEpoch: p.sender.epoch, TransactionResult: commit})
+			res, err := c.EndTxn(&sarama.EndTxnRequest{
+				Version: 3, TransactionalID: *p.sender.transaction,
+				ProducerID: p.sender.id, ProducerEpoch: p.sender.epoch, TransactionResult: commit,
+			})
 			if err == nil && res.Err != sarama.ErrNoError {
 				err = res.Err
 			}

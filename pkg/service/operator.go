@@ -281,8 +281,10 @@ func (o *operator) repair(r *http.Request) (any, error) {
 		}
 	}
 	if len(done.Views) == 0 {
-		return nil, &fault.Fault{Kind: fault.KindNotFound, Code: "key_not_here",
-			Detail: fmt.Sprintf("no view of this process has records of the key %q; ask the other instances, or look at the key", key)}
+		return nil, &fault.Fault{
+			Kind: fault.KindNotFound, Code: "key_not_here",
+			Detail: fmt.Sprintf("no view of this process has records of the key %q; ask the other instances, or look at the key", key),
+		}
 	}
 	return done, nil
 }

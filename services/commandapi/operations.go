@@ -65,7 +65,8 @@ func (c *Commands) register(api huma.API) {
 			SKU
 			httpapi.CommandParams
 			Body catalog.Details
-		}) (*output, error) {
+		},
+		) (*output, error) {
 			return c.product(ctx, "PUT", in.SKU.SKU, "", in.CommandParams, catalog.DefineProduct{SKU: in.SKU.SKU, Details: in.Body})
 		})
 	huma.Register(api, operation(http.MethodPost, "/v1/products/{sku}/price", "change-price", "Change the price of a product", "products"),
@@ -73,7 +74,8 @@ func (c *Commands) register(api huma.API) {
 			SKU
 			httpapi.CommandParams
 			Body PriceChange
-		}) (*output, error) {
+		},
+		) (*output, error) {
 			return c.product(ctx, "POST", in.SKU.SKU, "/price", in.CommandParams, catalog.ChangePrice{SKU: in.SKU.SKU, Price: in.Body.Price})
 		})
 	huma.Register(api, operation(http.MethodPost, "/v1/products/{sku}/withdraw", "withdraw-product", "Take a product off sale", "products"),
@@ -81,14 +83,16 @@ func (c *Commands) register(api huma.API) {
 			SKU
 			httpapi.CommandParams
 			Body struct{} `required:"false"`
-		}) (*output, error) {
+		},
+		) (*output, error) {
 			return c.product(ctx, "POST", in.SKU.SKU, "/withdraw", in.CommandParams, catalog.WithdrawProduct{SKU: in.SKU.SKU})
 		})
 	huma.Register(api, operation(http.MethodPost, "/v1/orders", "place-order", "Place an order", "orders"),
 		func(ctx context.Context, in *struct {
 			httpapi.CommandParams
 			Body NewOrder
-		}) (*output, error) {
+		},
+		) (*output, error) {
 			return c.placeOrder(ctx, in.CommandParams, &in.Body)
 		})
 	huma.Register(api, operation(http.MethodPost, "/v1/orders/{id}/address", "change-address", "Change where an order goes", "orders"),
@@ -96,7 +100,8 @@ func (c *Commands) register(api huma.API) {
 			OrderID
 			httpapi.CommandParams
 			Body NewAddress
-		}) (*output, error) {
+		},
+		) (*output, error) {
 			path := "/v1/orders/" + in.ID
 			r := &request{
 				CommandParams: in.CommandParams, operation: "POST " + path + "/address", path: path,

@@ -190,8 +190,10 @@ func asyncAPI() (object, error) {
 	}
 	return object{
 		"asyncapi": "3.1.0",
-		"info": object{"title": apiTitle + " topics", "version": contractsVersion,
-			"description": "CloudEvents 1.0 in Kafka's binary content mode: attributes are headers named ce_*, the value is JSON."},
+		"info": object{
+			"title": apiTitle + " topics", "version": contractsVersion,
+			"description": "CloudEvents 1.0 in Kafka's binary content mode: attributes are headers named ce_*, the value is JSON.",
+		},
 		"defaultContentType": "application/json",
 		"channels":           chans, "operations": operations,
 		"components": object{"messages": messages, "schemas": schemas},

@@ -16,10 +16,14 @@ import (
 
 // sample is the catalogue of a shop that has none.
 var sample = map[string]catalog.Details{
-	"TEA-001": {Name: "Assam tea, 250 g", Description: "Malty and strong", Category: "tea", Price: money.Of(1299, "EUR"),
-		TaxClass: catalog.TaxReduced, Attributes: map[string]string{"origin": "India"}},
-	"TEA-002": {Name: "Sencha, 100 g", Description: "Green, from the first flush", Category: "tea", Price: money.Of(1450, "EUR"),
-		TaxClass: catalog.TaxReduced, Attributes: map[string]string{"origin": "Japan"}},
+	"TEA-001": {
+		Name: "Assam tea, 250 g", Description: "Malty and strong", Category: "tea", Price: money.Of(1299, "EUR"),
+		TaxClass: catalog.TaxReduced, Attributes: map[string]string{"origin": "India"},
+	},
+	"TEA-002": {
+		Name: "Sencha, 100 g", Description: "Green, from the first flush", Category: "tea", Price: money.Of(1450, "EUR"),
+		TaxClass: catalog.TaxReduced, Attributes: map[string]string{"origin": "Japan"},
+	},
 	"POT-001": {Name: "Cast-iron teapot, 0.8 l", Category: "teaware", Price: money.Of(5900, "EUR"), TaxClass: catalog.TaxStandard},
 	"CUP-001": {Name: "Porcelain cup", Category: "teaware", Price: money.Of(990, "EUR"), TaxClass: catalog.TaxStandard},
 	"BOOK-01": {Name: "The Book of Tea", Category: "books", Price: money.Of(1200, "EUR"), TaxClass: catalog.TaxReduced},

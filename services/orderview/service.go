@@ -37,7 +37,8 @@ func (q *queries) register(api huma.API) {
 			ID          string `path:"id" format:"uuid"`
 			IfNoneMatch string `header:"If-None-Match"`
 			httpapi.ReadParams
-		}) (*orderOutput, error) {
+		},
+		) (*orderOutput, error) {
 			order, err := q.order(ctx, in.ID, &in.ReadParams)
 			if err != nil {
 				return nil, err
@@ -53,7 +54,8 @@ func (q *queries) register(api huma.API) {
 			Filter
 			httpapi.PageParams
 			httpapi.ReadParams
-		}) (*struct{ Body *httpapi.List[Order] }, error) {
+		},
+		) (*struct{ Body *httpapi.List[Order] }, error) {
 			list, err := q.list(ctx, in.Filter, &in.PageParams, &in.ReadParams)
 			return &struct{ Body *httpapi.List[Order] }{list}, err
 		})
@@ -61,7 +63,8 @@ func (q *queries) register(api huma.API) {
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" format:"uuid"`
 			httpapi.ReadParams
-		}) (*struct{ Body *Command }, error) {
+		},
+		) (*struct{ Body *Command }, error) {
 			c, err := q.command(ctx, in.ID, &in.ReadParams)
 			return &struct{ Body *Command }{c}, err
 		})

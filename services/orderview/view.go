@@ -70,8 +70,10 @@ func newView() *view {
 		orders: projection.NewDocuments(projection.Collection[document]{
 			Table: ordersTable, Topic: bus.EventsTopic(ordering.Service),
 			Columns: []projection.Column{
-				{Name: "customer_id", Kind: projection.Text}, {Name: "status", Kind: projection.Text},
-				{Name: "placed_at", Kind: projection.Int}, {Name: "personal_due", Kind: projection.Int},
+				{Name: "customer_id", Kind: projection.Text},
+				{Name: "status", Kind: projection.Text},
+				{Name: "placed_at", Kind: projection.Int},
+				{Name: "personal_due", Kind: projection.Int},
 			},
 			Values: func(row []any, _ string, d *document) []any {
 				return append(row, d.CustomerID, string(d.Status), d.PlacedAt.UnixMicro(), d.PersonalDue)
@@ -86,16 +88,21 @@ func newView() *view {
 		accepted: projection.NewRows(projection.Table{
 			Name: commandsTable, Key: []string{"id"}, Rank: "accepted_rank",
 			Columns: []projection.Column{
-				{Name: "id", Kind: projection.Text}, {Name: "accepted_rank", Kind: projection.Int},
-				{Name: "type", Kind: projection.Text}, {Name: "stream", Kind: projection.Text},
-				{Name: "caller", Kind: projection.Text}, {Name: "accepted_at", Kind: projection.Int},
+				{Name: "id", Kind: projection.Text},
+				{Name: "accepted_rank", Kind: projection.Int},
+				{Name: "type", Kind: projection.Text},
+				{Name: "stream", Kind: projection.Text},
+				{Name: "caller", Kind: projection.Text},
+				{Name: "accepted_at", Kind: projection.Int},
 			},
 		}),
 		outcomes: projection.NewRows(projection.Table{
 			Name: commandsTable, Key: []string{"id"}, Rank: "outcome_rank",
 			Columns: []projection.Column{
-				{Name: "id", Kind: projection.Text}, {Name: "outcome_rank", Kind: projection.Int},
-				{Name: "outcome", Kind: projection.Text}, {Name: "outcome_caller", Kind: projection.Text},
+				{Name: "id", Kind: projection.Text},
+				{Name: "outcome_rank", Kind: projection.Int},
+				{Name: "outcome", Kind: projection.Text},
+				{Name: "outcome_caller", Kind: projection.Text},
 			},
 		}),
 	}

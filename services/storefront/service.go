@@ -52,7 +52,8 @@ func (q *queries) register(api huma.API) {
 		SKU         string `path:"sku" pattern:"^[A-Za-z0-9._-]{1,64}$" patternDescription:"a SKU: 1 to 64 of A-Z a-z 0-9 . _ -"`
 		IfNoneMatch string `header:"If-None-Match"`
 		httpapi.ReadParams
-	}) (*productOutput, error) {
+	},
+	) (*productOutput, error) {
 		p, err := q.product(ctx, in.SKU, &in.ReadParams)
 		if err != nil {
 			return nil, err
@@ -70,7 +71,8 @@ func (q *queries) register(api huma.API) {
 		Category string `query:"category" maxLength:"64"`
 		httpapi.PageParams
 		httpapi.ReadParams
-	}) (*struct{ Body *httpapi.List[Product] }, error) {
+	},
+	) (*struct{ Body *httpapi.List[Product] }, error) {
 		list, err := q.list(ctx, in.Category, &in.PageParams, &in.ReadParams)
 		return &struct{ Body *httpapi.List[Product] }{list}, err
 	})
