@@ -52,7 +52,7 @@ func TestCommandsAreAcceptedWhileTheDatabaseIsDown(t *testing.T) {
 		load.Await(t, 50)
 		bringBack := takeAway(t, f)
 		load.Await(t, 100)
-		a := client.Accept(t, http.StatusAccepted, http.MethodPost, orders, fleet.Order("c-1", fleet.LoadSKU, 1), "Prefer", "wait=1")
+		a := client.Accept(t, http.StatusAccepted, http.MethodPost, orders, fleet.Order("c-1", fleet.LoadSKU, 1), "Prefer", "wait=1", "Consistency-Token", load.Token())
 		if a.Status != "accepted" {
 			t.Errorf("without a database an order is %s", a.Status)
 		}

@@ -44,7 +44,7 @@ func (c *Client) Check(t testing.TB, sent []Sent) {
 
 // each calls check for every item, some at a time, and returns the first error.
 func each[T any](items []T, check func(T) error) error {
-	var next, failed = make(chan T), make(chan error, readers)
+	next, failed := make(chan T), make(chan error, readers)
 	var done sync.WaitGroup
 	for range readers {
 		done.Go(func() {

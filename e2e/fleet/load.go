@@ -55,7 +55,13 @@ type Load struct {
 // end, if not before.
 func (c *Client) StartLoad(t testing.TB, workers int) *Load {
 	t.Helper()
-	l := &Load{client: c, token: c.Define(t, LoadSKU, 1299), run: uuid.NewString(), stop: make(chan struct{})}
+	token := c.Define(t, LoadSKU, 1299)
+	// Once the storefront shows the product it is on the topic, and no outage keeps it from those
+	// who price orders; they wait for it for 2 s at the most.
+	if a := c.Get(t, "/v1/products/"+LoadSKU, "Consistency-Token", token, "Prefer", "wait=30"); a.Status != http.StatusOK {
+		t.Fatalf("the product of the load is answered %s", a)
+	}
+	l := &Load{client: c, token: token, run: uuid.NewString(), stop: make(chan struct{})}
 	for w := range workers {
 		l.done.Go(func() { l.work(w) })
 	}
@@ -71,6 +77,9 @@ func (l *Load) end() {
 	}
 	l.done.Wait()
 }
+
+// Token is the consistency token of LoadSKU.
+func (l *Load) Token() string { return l.token }
 
 // Stop ends the load when what it has begun is accepted, and returns all that it has sent.
 func (l *Load) Stop(t testing.TB) []Sent {
