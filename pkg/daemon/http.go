@@ -92,6 +92,6 @@ func (s *Server) run(ctx context.Context) error {
 		s.log.Warn("requests were cut off by the drain deadline", "listener", s.name)
 		_ = s.server.Close() // its errors are those of connections that are given up
 	}
-	<-ended
+	_ = <-ended // that it was shut down
 	return nil
 }

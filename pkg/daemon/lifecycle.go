@@ -83,7 +83,7 @@ func (s *Supervisor) Add(stage Stage, c Component) {
 // Opened is for a Start function that opens several things: each is closed when the present
 // stage stops, the last one first, even if that Start fails after all.
 func (s *Supervisor) Opened(name string, closeIt func(ctx context.Context) error) {
-	s.launch(s.now, Component{Name: name, Stop: closeIt}, nil, nil)
+	s.launch(context.Background(), s.now, Component{Name: name, Stop: closeIt}, nil)
 }
 
 // running is a component between its start and its stop.
@@ -102,7 +102,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	grace, endGrace := context.WithCancel(context.Background())
 	defer endGrace()
 
-	err := s.start(ctx, abandon, grace)
+	err := s.start(ctx, grace, abandon)
 	if err == nil {
 		<-ctx.Done()
 		s.log.Info("stopping", "deadline", s.drain)
@@ -124,7 +124,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 }
 
 // start brings the stages up; nil when ctx ends meanwhile.
-func (s *Supervisor) start(ctx context.Context, abandon func(), grace context.Context) error {
+func (s *Supervisor) start(ctx, grace context.Context, abandon func()) error {
 	for s.now = range stages {
 		for i := 0; i < len(s.stages[s.now]); i++ { // Start may add to the stage
 			if ctx.Err() != nil {
@@ -139,7 +139,7 @@ func (s *Supervisor) start(ctx context.Context, abandon func(), grace context.Co
 					return fmt.Errorf("%s: %w", c.Name, err)
 				}
 			}
-			s.launch(s.now, c, abandon, grace)
+			s.launch(grace, s.now, c, abandon)
 		}
 		if s.now == StageHTTP && ctx.Err() == nil {
 			s.health.Started()
@@ -151,7 +151,7 @@ func (s *Supervisor) start(ctx context.Context, abandon func(), grace context.Co
 
 // launch runs a component under a context of its own, which ends when its stage's turn to
 // stop has come.
-func (s *Supervisor) launch(stage Stage, c Component, abandon func(), grace context.Context) {
+func (s *Supervisor) launch(grace context.Context, stage Stage, c Component, abandon func()) {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), graceKey{}, grace))
 	r := &running{Component: c, cancel: cancel, done: make(chan struct{})}
 	s.up[stage] = append(s.up[stage], r)

@@ -55,7 +55,7 @@ func (c note) decide(account) ([]event, error)  { return []event{noted(c)}, nil 
 func (boom) decide(account) ([]event, error)    { panic("boom") }
 func (bug) decide(account) ([]event, error)     { return nil, errors.New("no refusal") }
 func (lost) decide(account) ([]event, error)    { return []event{paidIn{1}, alien{}}, nil }
-func (c twice) decide(account) ([]event, error) { return []event{paidIn{c.N}, paidIn{c.N}}, nil }
+func (c twice) decide(account) ([]event, error) { return []event{paidIn(c), paidIn(c)}, nil }
 
 var accounts = &es.Aggregate[account, event, command]{
 	Decider: es.Decider[account, event, command]{

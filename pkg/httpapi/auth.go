@@ -2,7 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json" // keyfunc takes raw messages of this package
+	"encoding/json" //nolint:depguard // keyfunc takes raw messages of this package
 	"errors"
 	"fmt"
 	"log/slog"

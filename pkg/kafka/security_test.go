@@ -65,9 +65,10 @@ func TestARealBrokerLogsInAndHoldsItsACLs(t *testing.T) {
 	check(t, err)
 	defer func() { check(t, admin.Close()) }()
 	allow := func(kind sarama.AclResourceType, name string, may sarama.AclOperation) {
-		check(t, admin.CreateACL(
-			sarama.Resource{ResourceType: kind, ResourceName: name, ResourcePatternType: sarama.AclPatternLiteral},
-			sarama.Acl{Principal: "User:orders", Host: "*", Operation: may, PermissionType: sarama.AclPermissionAllow}))
+		check(t, admin.CreateACLs([]*sarama.ResourceAcls{{
+			Resource: sarama.Resource{ResourceType: kind, ResourceName: name, ResourcePatternType: sarama.AclPatternLiteral},
+			Acls:     []*sarama.Acl{{Principal: "User:orders", Host: "*", Operation: may, PermissionType: sarama.AclPermissionAllow}},
+		}}))
 	}
 	allow(sarama.AclResourceTopic, topic, sarama.AclOperationWrite)
 	allow(sarama.AclResourceTopic, topic, sarama.AclOperationRead)

@@ -99,8 +99,8 @@ func TestWorkInFlightEndsBeforeTheSubscriberCloses(t *testing.T) {
 	closed := make(chan error)
 	go func() { closed <- s.Close() }()
 	select {
-	case <-closed:
-		t.Fatal("closed with messages in flight")
+	case err := <-closed:
+		t.Fatalf("closed with messages in flight (%v)", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	close(let)

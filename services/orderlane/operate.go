@@ -40,7 +40,7 @@ func ask[T any](ctx context.Context, base, method, path string) (answer T, err e
 	if err != nil {
 		return answer, fmt.Errorf("no process answers at %s; is orderlane running there? (%w)", base, errors.Unwrap(err))
 	}
-	defer resp.Body.Close() //nolint:errcheck // it is read to its end
+	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return answer, err
