@@ -92,6 +92,8 @@ func (s *Server) run(ctx context.Context) error {
 		s.log.Warn("requests were cut off by the drain deadline", "listener", s.name)
 		_ = s.server.Close() // its errors are those of connections that are given up
 	}
-	_ = <-ended // that it was shut down
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }

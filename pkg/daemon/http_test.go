@@ -48,7 +48,7 @@ func TestARequestThatDoesNotEndIsCutOffByTheDeadlineAndStopsNothingElse(t *testi
 	if err := <-ended; err != nil {
 		t.Errorf("the process fails over one client: %v", err)
 	}
-	_ = <-answered // with an answer or a cut connection, whichever came first
+	<-answered //nolint:errcheck // with an answer or a cut connection, whichever came first
 	if !strings.Contains(lines.String(), "cut off") {
 		t.Errorf("nobody is told:\n%s", &lines)
 	}

@@ -93,7 +93,7 @@ func TestAProcessIsNotReadyBeforeItsListenerStartsNorOnceItStops(t *testing.T) {
 		go func() { ended <- sup.Run(ctx) }()
 		synctest.Wait()
 		cancel()
-		_ = <-ended // only the order matters here
+		<-ended //nolint:errcheck // only the order matters here
 		if before != "starting" || during != "stopping" {
 			t.Errorf("it was %q before and %q while it stopped", before, during)
 		}
