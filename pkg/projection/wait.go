@@ -106,8 +106,12 @@ func (p *Projection) Await(ctx context.Context, id string, check func(context.Co
 // WaitVersion returns when the view shows at least that version of a stream, at once if it
 // never shows that stream, or with ctx's error: what a Consistency-Token asks for.
 func (p *Projection) WaitVersion(ctx context.Context, stream string, version int64) error {
-	return p.Await(ctx, stream, func(ctx context.Context) (bool, error) {
-		shown, held, err := p.o.View.StreamVersion(ctx, p.o.Store, stream)
-		return !held || shown >= version, err
-	})
+	return p.Await(ctx, stream, func(ctx context.Context) (bool, error) { return p.Shows(ctx, stream, version) })
+}
+
+// Shows reports whether the view shows at least that version of a stream, or never shows that
+// stream.
+func (p *Projection) Shows(ctx context.Context, stream string, version int64) (bool, error) {
+	shown, held, err := p.o.View.StreamVersion(ctx, p.o.Store, stream)
+	return !held || shown >= version, err
 }

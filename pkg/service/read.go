@@ -96,7 +96,9 @@ func (r *Reader) Fresh(ctx context.Context, p *httpapi.ReadParams) error {
 	wait, cancel := httpapi.WaitContext(ctx, p.Wait.Or(FreshnessWait))
 	defer cancel()
 	for _, t := range p.Tokens {
-		err := r.Projection.WaitVersion(wait, t.Stream, t.Version)
+		err := r.Await(ctx, wait, t.Stream, func(ctx context.Context) (bool, error) {
+			return r.Projection.Shows(ctx, t.Stream, t.Version)
+		})
 		switch {
 		case err == nil:
 		case wait.Err() != nil:
@@ -106,6 +108,16 @@ func (r *Reader) Fresh(ctx context.Context, p *httpapi.ReadParams) error {
 		}
 	}
 	return nil
+}
+
+// Await returns when check answers true (see projection.Projection.Await), or with the error of
+// wait, which is ctx with the time that the client prefers. What is there already is found
+// also when that is no time at all.
+func (r *Reader) Await(ctx, wait context.Context, id string, check func(context.Context) (bool, error)) error {
+	if ok, err := check(ctx); ok || err != nil {
+		return err
+	}
+	return r.Projection.Await(wait, id, check)
 }
 
 // Stale says that a view could not take up an event of what it shows.

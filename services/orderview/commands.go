@@ -43,7 +43,7 @@ func (q *queries) command(ctx context.Context, id string, p *httpapi.ReadParams)
 	wait, cancel := httpapi.WaitContext(ctx, p.Wait.Or(service.FreshnessWait))
 	defer cancel()
 	var found *Command
-	err := q.Projection.Await(wait, id, func(ctx context.Context) (bool, error) {
+	err := q.Await(ctx, wait, id, func(ctx context.Context) (bool, error) {
 		var err error
 		found, err = q.lookup(ctx, id)
 		return found != nil, err
