@@ -30,7 +30,7 @@ type bench struct {
 	keep     bool
 	alone    bool     // without the textbook way
 	settings []string // more flags for orderlane
-	profiles string // directory for CPU profiles; empty: none
+	profiles string   // directory for CPU profiles; empty: none
 	progress io.Writer
 
 	report    report

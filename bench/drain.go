@@ -96,7 +96,7 @@ func (b *bench) drained(ctx context.Context, k kind, what string, expect int, ma
 	perSec := steady(seen)
 	b.say("  %s; all of it %v after the process was ready", perSecond(perSec), took.Round(time.Millisecond))
 	if after, err := s.proc.CPU(); errors.Join(err, cpuErr) == nil {
-		b.say("  %.0f core-seconds per million", ((after-cpu)*1_000_000/time.Duration(len(seen))).Seconds())
+		b.say("  %.0f core-seconds per million", ((after - cpu) * 1_000_000 / time.Duration(len(seen))).Seconds())
 	}
 	done()
 	if what == "drain" {

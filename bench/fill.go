@@ -22,12 +22,15 @@ const fillBatch = 2000
 
 // fill publishes n messages while the system does not run.
 func (s *system) fill(ctx context.Context, n int, make func(i int) (kafka.Record, error)) (err error) {
-	brokers := s.bench.kafka
-	if len(brokers) == 0 {
-		topics := orderTopics(s.partitions)
-		if s.kind == theirs {
-			topics = textbook.Topics(s.partitions)
+	brokers, topics := s.bench.kafka, orderTopics(s.partitions)
+	if s.kind == theirs {
+		topics = textbook.Topics(s.partitions)
+	}
+	if len(brokers) > 0 {
+		if err := ensureTopics(ctx, brokers, topics...); err != nil {
+			return err
 		}
+	} else {
 		broker, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(s.dir, "broker"), Topics: topics})
 		if err != nil {
 			return err

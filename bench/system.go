@@ -102,8 +102,10 @@ func (s *system) launch(ctx context.Context, args ...string) (err error) {
 	}
 	s.api, s.operator, s.brokers = addrs[0], addrs[1], []string{addrs[2]}
 	binary := s.bench.binary
-	all := []string{"serve", "--sample", "--listen", s.api, "--operator-listen", s.operator, "--data", s.dir,
-		"--kafka-partitions", strconv.Itoa(s.partitions), "--embedded-listen", addrs[2]}
+	all := []string{
+		"serve", "--sample", "--listen", s.api, "--operator-listen", s.operator, "--data", s.dir,
+		"--kafka-partitions", strconv.Itoa(s.partitions), "--embedded-listen", addrs[2],
+	}
 	all = append(all, s.bench.settings...)
 	brokers, postgres := "--kafka-brokers", "--postgres"
 	if s.kind == theirs {
@@ -141,7 +143,7 @@ func ready(url string) error {
 func (s *system) openView(ctx context.Context) (err error) {
 	table, file := view.Table{Schema: "orderview", Name: "orderview_orders_v1", Key: "key"}, filepath.Join(s.dir, "orderview.view.db")
 	if s.kind == theirs {
-		table, file = view.Table{Schema: "public", Name: "orders", Key: "id"}, textbook.ViewFile(s.dir)
+		table, file = view.Table{Schema: "public", Name: "orders", Key: "id", Writers: true}, textbook.ViewFile(s.dir)
 	}
 	if s.view, err = view.Open(ctx, s.postgres, file, table); err != nil {
 		return err

@@ -41,7 +41,7 @@ func measureWaiting(ctx context.Context, b *bench) (err error) {
 		}
 		defer func() { err = errors.Join(err, broker.Close()) }()
 		brokers = []string{broker.Addr()}
-	} else if err := errors.Join(b.wipeTopics(ctx), ensureTopic(ctx, brokers, topic)); err != nil {
+	} else if err := errors.Join(b.wipeTopics(ctx), ensureTopics(ctx, brokers, topic)); err != nil {
 		return err
 	}
 	// As many as both could do together; whoever is slower leaves the rest.
@@ -73,13 +73,13 @@ func measureWaiting(ctx context.Context, b *bench) (err error) {
 	return nil
 }
 
-func ensureTopic(ctx context.Context, brokers []string, topic kafka.TopicSpec) error {
+func ensureTopics(ctx context.Context, brokers []string, topics ...kafka.TopicSpec) error {
 	admin, err := kafka.NewAdmin(kafka.Config{Brokers: brokers})
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
-	return admin.EnsureTopics(ctx, []kafka.TopicSpec{topic})
+	return admin.EnsureTopics(ctx, topics)
 }
 
 // fillWaiting publishes messages of many keys, each of which comes again and again.

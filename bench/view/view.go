@@ -18,6 +18,9 @@ type Table struct {
 	Schema string // in PostgreSQL
 	Name   string
 	Key    string
+	// Writers says that several connections write at the same time: on PostgreSQL, new rows
+	// are then not always behind the old ones, and are looked for more seldom and further back.
+	Writers bool
 }
 
 // View is a reader of the table. It is for one goroutine.
