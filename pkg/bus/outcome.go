@@ -104,6 +104,7 @@ func outcomeRecord(service string, a *es.Answer) (kafka.Record, error) {
 		ID: "outcome/" + body.CommandID, Type: TypeOutcome, Source: Source(service), Subject: o.Stream, Time: o.Time,
 		Traceparent: a.Command.Meta.Traceparent, Correlation: a.Command.Meta.Correlation,
 		Causation: body.CommandID, Caller: Caller{ID: a.Command.Meta.Caller},
+		Digest: a.Command.Meta.Digest, // of the request that is answered: a reused key has several
 	}
 	switch { // whoever drops messages whose id they know must not miss the final outcome
 	case a.Private:

@@ -83,7 +83,7 @@ func (c *Commands) accept(ctx context.Context, id uuid.UUID, r *request) (*outpu
 	}
 	partition := c.replies.partition
 	e.ReplyTo = &partition
-	outcome, forget := c.replies.expect(e.ID)
+	outcome, forget := c.replies.expect(e.ID, e.Digest)
 	defer forget()
 	if err := c.publish(ctx, r.command, e); err != nil {
 		return nil, err

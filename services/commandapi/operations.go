@@ -50,14 +50,14 @@ type NewAddress struct {
 // defaultPayment is the method of an order that names none.
 const defaultPayment = "sandbox_approve"
 
-// errors are the statuses that every command may be answered with, beside 200 and 202.
-var errors = []int{400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503}
+// commandErrors are the statuses that every command may be answered with, beside 200 and 202.
+var commandErrors = []int{400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503}
 
 func (c *Commands) register(api huma.API) {
 	operation := func(method, path, id, summary, tag string) huma.Operation {
 		return huma.Operation{
 			OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag},
-			DefaultStatus: http.StatusAccepted, Errors: errors,
+			DefaultStatus: http.StatusAccepted, Errors: commandErrors,
 		}
 	}
 	huma.Register(api, operation(http.MethodPut, "/v1/products/{sku}", "define-product", "Define or revise a product", "products"),

@@ -14,11 +14,15 @@ type replies struct {
 	partition int32
 
 	mu      sync.Mutex
-	waiting map[string][]chan *bus.Outcome // by command id: a client may retry while it waits
+	waiting map[asked][]chan *bus.Outcome // a client may retry while it waits
 }
 
+// asked is a request as its answer names it. A key that is reused for another body while the
+// first request still waits leads to the same command, and each gets its own answer.
+type asked struct{ command, digest string }
+
 func newReplies(partition int32) *replies {
-	return &replies{partition: partition, waiting: make(map[string][]chan *bus.Outcome)}
+	return &replies{partition: partition, waiting: make(map[asked][]chan *bus.Outcome)}
 }
 
 // run reads the partition from its end on until ctx ends; standing is called when it stands
@@ -29,15 +33,15 @@ func (r *replies) run(ctx context.Context, config kafka.Config, standing func())
 }
 
 // expect returns where the answer to a command will come. forget ends the expectation.
-func (r *replies) expect(id string) (answer <-chan *bus.Outcome, forget func()) {
-	c := make(chan *bus.Outcome, 1)
+func (r *replies) expect(command, digest string) (answer <-chan *bus.Outcome, forget func()) {
+	id, c := asked{command, digest}, make(chan *bus.Outcome, 1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waiting[id] = append(r.waiting[id], c)
 	return c, func() { r.forget(id, c) }
 }
 
-func (r *replies) forget(id string, gone chan *bus.Outcome) {
+func (r *replies) forget(id asked, gone chan *bus.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	left := r.waiting[id][:0]
@@ -55,9 +59,10 @@ func (r *replies) forget(id string, gone chan *bus.Outcome) {
 
 // take decodes a record only if someone waits for it.
 func (r *replies) take(rec kafka.Record) {
+	id := asked{string(rec.Key), rec.Header(bus.HeaderDigest)}
 	r.mu.Lock()
-	waiting := r.waiting[string(rec.Key)]
-	delete(r.waiting, string(rec.Key))
+	waiting := r.waiting[id]
+	delete(r.waiting, id)
 	r.mu.Unlock()
 	if len(waiting) == 0 {
 		return

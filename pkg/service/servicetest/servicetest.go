@@ -3,6 +3,7 @@
 package servicetest
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -99,7 +100,11 @@ func (a *API) Do(as httpapi.Caller, method, path, body string, header ...string)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	r := httptest.NewRequestWithContext(a.t.Context(), method, path, strings.NewReader(body))
+	var content io.Reader
+	if body != "" {
+		content = strings.NewReader(body)
+	}
+	r := httptest.NewRequestWithContext(a.t.Context(), method, path, content)
 	r.Header.Set("Authorization", "Bearer "+token)
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
