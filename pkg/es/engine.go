@@ -15,8 +15,8 @@ import (
 
 // Bounds of an engine; each is a default of Options.
 const (
-	defaultCachedStreams  = 8192  // states in memory: two to four of these
-	defaultRecentOutcomes = 16384 // known command ids in memory
+	defaultCachedStreams  = 4096 // states in memory: up to twice as many
+	defaultRecentOutcomes = 4096 // known command ids in memory: up to twice as many
 	maxAnswers            = 4 * MaxBatchCommands
 	retryFrom             = 10 * time.Millisecond // pause after an infrastructure error, doubled up to retryUpTo
 	retryUpTo             = time.Second

@@ -7,7 +7,7 @@ import (
 )
 
 // feedRecords is how many records a feed keeps at the least when it is full.
-const feedRecords = 4096
+const feedRecords = 1024
 
 // Feed is the end of a log in memory: what the engine of this process appended last, so
 // that the relay need not read it back. What it does not hold is read from the log.

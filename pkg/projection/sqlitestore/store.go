@@ -58,13 +58,13 @@ func Open(path string, o Options) (*Store, error) {
 	// back together with the rows, and the same records are folded again from the topic. A
 	// checkpoint kept elsewhere (a group's offsets in Kafka) would be ahead of the rows.
 	w, err := open(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL,
-		"PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=4000", "PRAGMA cache_size=-16000")
+		"PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=4000", "PRAGMA cache_size=-8000")
 	if err != nil {
 		return nil, err
 	}
 	s.writer <- w
 	for range o.Readers {
-		r, err := open(path, sqlite.OpenReadWrite|sqlite.OpenWAL, "PRAGMA query_only=ON", "PRAGMA cache_size=-4000")
+		r, err := open(path, sqlite.OpenReadWrite|sqlite.OpenWAL, "PRAGMA query_only=ON", "PRAGMA cache_size=-2000")
 		if err != nil {
 			for len(s.readers) > 0 {
 				err = errors.Join(err, (<-s.readers).Close())
