@@ -233,11 +233,12 @@ func headersSchema() object {
 			bus.HeaderStreamVersion: text("Of an event: its version in the stream, from 1 without gaps."),
 			bus.HeaderPosition:      text("Of an event: its position in its service's log."),
 			bus.HeaderEpoch:         text("Of an event: the life of that log."),
-			bus.HeaderDigest:        text("Of a command: digest of the request's body."),
+			bus.HeaderDigest:        text("Of a command, and of its answer: digest of the request's body."),
 			bus.HeaderIfVersion:     text("Of a command: refuse it at another version of the stream; -1: if there is none."),
 			bus.HeaderAfter:         text("Of a command: consistency tokens to know before deciding."),
 			bus.HeaderReplyTo:       text("Of a command: the partition of " + bus.OutcomesTopic + " where a caller waits."),
 			bus.HeaderStatus:        text("Of an outcome: " + strings.Join([]string{"succeeded", "refused", "parked", "failed"}, ", ") + "."),
+			bus.HeaderDiscard:       text("Of a parked command: an operator gives it up, for this reason."),
 		},
 	}
 }
