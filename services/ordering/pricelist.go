@@ -20,6 +20,7 @@ type PriceList struct {
 	offers  map[string]*listed  // by stream
 	waiting map[string][]waiter // for a version of a stream
 	next    map[kafka.Partition]int64
+	broken  func(stream, reason string) // is told of products whose events can't be read
 }
 
 type listed struct {
@@ -36,6 +37,7 @@ type waiter struct {
 func NewPriceList() *PriceList {
 	return &PriceList{
 		offers: make(map[string]*listed), waiting: make(map[string][]waiter), next: make(map[kafka.Partition]int64),
+		broken: func(string, string) {},
 	}
 }
 
@@ -120,15 +122,14 @@ func (l *PriceList) Assigned(context.Context, kafka.Generation, []kafka.Partitio
 // Revoked implements kafka.BatchHandler.
 func (l *PriceList) Revoked([]kafka.Partition) {}
 
-// Deliver implements kafka.BatchHandler. An event that can't be read is an error, tried
-// again for ever: to price orders from a list with holes would be worse than to wait.
+// Deliver implements kafka.BatchHandler. An event that can't be read breaks the offer of its
+// product and stops no other: until the product is defined anew, or a release that can read
+// the event reads the topic again, orders of the product are parked.
 func (l *PriceList) Deliver(_ context.Context, records []kafka.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range records {
-		if err := l.fold(&records[i]); err != nil {
-			return err
-		}
+		l.fold(&records[i])
 	}
 	if len(records) > 0 {
 		last := &records[len(records)-1]
@@ -137,23 +138,24 @@ func (l *PriceList) Deliver(_ context.Context, records []kafka.Record) error {
 	return nil
 }
 
-func (l *PriceList) fold(r *kafka.Record) error {
+func (l *PriceList) fold(r *kafka.Record) {
 	e, err := bus.EnvelopeOf(r)
-	if err != nil {
-		return err
-	}
 	p := l.offers[e.Subject]
 	if p == nil {
 		p = &listed{}
 	}
-	if e.StreamVersion <= p.version {
-		return nil // a repeat
+	if e.StreamVersion <= p.version && err == nil {
+		return // a repeat, or no event of a stream
 	}
 	next := *p
-	if err := next.offer.fold(e.Type, r.Value); err != nil {
-		return fmt.Errorf("ordering: price list: read %s: %w", e.ID, err)
+	if err == nil {
+		err = next.offer.fold(e.Type, r.Value)
 	}
-	next.version = e.StreamVersion
+	if err != nil {
+		next.offer = Offer{Broken: fmt.Sprintf("%s at %s/%d/%d: %v", e.ID, r.Topic, r.Partition, r.Offset, err)}
+		l.broken(e.Subject, next.offer.Broken)
+	}
+	next.version = max(e.StreamVersion, p.version)
 	l.offers[e.Subject] = &next
 	for _, w := range l.waiting[e.Subject] {
 		if w.version <= next.version {
@@ -172,7 +174,6 @@ func (l *PriceList) fold(r *kafka.Record) error {
 			delete(l.waiting, e.Subject)
 		}
 	}
-	return nil
 }
 
 // fold changes an offer by one of catalog's events; types it does not know say nothing of

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	catalog "github.com/orderlane/orderlane/api/catalog"
+	api "github.com/orderlane/orderlane/api/ordering"
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/kafka/memkafka"
@@ -81,25 +82,34 @@ func TestThePriceListFollowsTheCatalog(t *testing.T) {
 	}
 }
 
-func TestAnEventThatCannotBeReadStopsThePriceListAndLeavesNoHole(t *testing.T) {
-	l := NewPriceList()
-	deliver(t, l, defined(t, "TEA", 1, 100))
+func TestAnEventThatCannotBeReadBreaksItsProductAndNoOther(t *testing.T) {
 	bad := repriced(t, "TEA", 2, 0)
 	bad.Value = []byte("{")
 	header := repriced(t, "TEA", 2, 1)
 	header.Headers = append([]kafka.Header{{Key: bus.HeaderPosition, Value: []byte("x")}}, header.Headers...)
 	for _, r := range []kafka.Record{bad, header} {
-		if err := l.Deliver(t.Context(), []kafka.Record{r, repriced(t, "TEA", 3, 300)}); err == nil {
-			t.Error("it went on")
+		l := NewPriceList()
+		told := 0
+		l.broken = func(stream, _ string) {
+			if told++; stream != "product-TEA" {
+				t.Errorf("told of %s", stream)
+			}
 		}
-	}
-	next, err := l.Assigned(t.Context(), nil, nil)
-	if got := l.Offer("TEA").Price.Amount; got != 100 || err != nil || next[kafka.Partition{Topic: "catalog.events.v1"}] != 1 {
-		t.Errorf("price %d, %v, goes on at %v", got, err, next)
-	}
-	deliver(t, l, repriced(t, "TEA", 2, 200), repriced(t, "TEA", 3, 300)) // mended
-	if got := l.Offer("TEA").Price.Amount; got != 300 {
-		t.Errorf("price %d", got)
+		deliver(t, l, defined(t, "TEA", 1, 100), r, repriced(t, "TEA", 3, 300), defined(t, "POT", 1, 500))
+		if got := l.Offer("TEA"); got.Broken == "" || told != 1 {
+			t.Errorf("offered is %+v, and told of it %d times", got, told)
+		}
+		order := &api.PlaceOrder{Lines: []api.Wanted{{SKU: "POT", Quantity: 1}, {SKU: "TEA", Quantity: 1}}}
+		if _, err := placeOf(order, l); err == nil {
+			t.Error("an order is priced from what can't be read")
+		}
+		if got := l.Offer("POT").Price.Amount; got != 500 {
+			t.Errorf("another product's price is %d", got)
+		}
+		deliver(t, l, defined(t, "TEA", 4, 400))
+		if got := l.Offer("TEA"); got.Price.Amount != 400 || got.Broken != "" {
+			t.Errorf("defined anew, offered is %+v", got)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ type Offer struct {
 	Name      string
 	Price     money.Amount // of one, tax included
 	TaxClass  string
+	Broken    string // why the product can't be priced, for a fault of ours
 }
 
 // Line is one line of an order with its prices frozen, in minor units.

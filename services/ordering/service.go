@@ -23,6 +23,9 @@ const knowledgeWait = 2 * time.Second
 // catalog.events.v1, and publishes ordering.events.v1 and ordering.personal.v1.
 func Add(p *service.Platform) {
 	prices := NewPriceList()
+	prices.broken = func(stream, reason string) {
+		p.Logger(api.Service).Error("a product can't be priced until it is defined anew", "stream", stream, "reason", reason)
+	}
 	part := p.Health.Require("ordering price list")
 	topic := bus.EventsTopic(catalog.Service)
 	p.Sup.Add(daemon.StageViews, daemon.Component{
@@ -54,7 +57,11 @@ func handlers(engine *es.Engine, prices *PriceList) []bus.Handler {
 			if err := awaitTokens(ctx, prices); err != nil {
 				return err
 			}
-			return bus.Submit(ctx, engine, Orders, c.OrderID, Command(placeOf(c, prices)), true)
+			place, err := placeOf(c, prices)
+			if err != nil {
+				return err
+			}
+			return bus.Submit(ctx, engine, Orders, c.OrderID, Command(place), true)
 		}),
 		bus.Handle(func(ctx context.Context, c *api.ChangeAddress) error {
 			by := bus.EnvelopeFrom(ctx).Caller
@@ -85,10 +92,15 @@ func awaitTokens(ctx context.Context, prices *PriceList) error {
 	return nil
 }
 
-func placeOf(c *api.PlaceOrder, prices *PriceList) Place {
+// placeOf returns the decision that the command asks for. An error parks the command: what the
+// catalogue says of one of its products can't be read.
+func placeOf(c *api.PlaceOrder, prices *PriceList) (Place, error) {
 	wanted := make([]Wanted, len(c.Lines))
 	for i, l := range c.Lines {
 		wanted[i] = Wanted{SKU: l.SKU, Quantity: l.Quantity, Offer: prices.Offer(l.SKU)}
+		if reason := wanted[i].Offer.Broken; reason != "" {
+			return Place{}, fmt.Errorf("ordering: product %s can't be priced: %s", l.SKU, reason)
+		}
 	}
 	delivery := c.Delivery
 	if delivery == "" {
@@ -98,5 +110,5 @@ func placeOf(c *api.PlaceOrder, prices *PriceList) Place {
 		Customer: c.CustomerID, Currency: c.Currency, Wanted: wanted,
 		Personal: Personal{ShipTo: Address(c.ShipTo), Email: c.Email}, Delivery: delivery,
 		Discount: c.DiscountCode, Payment: c.Payment.Method, ExpectedTotal: c.ExpectedTotal,
-	}
+	}, nil
 }
