@@ -2,6 +2,7 @@ package bus
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/kafka"
@@ -22,9 +23,7 @@ func PersonalTopic(service string) string { return service + ".personal.v1" }
 // DeadLettersTopic is where a service tells of messages that it could not handle.
 func DeadLettersTopic(service string) string { return service + ".deadletters.v1" }
 
-// Retention of the topics. Commands carry personal data and are kept for less time than
-// outcomes, so that no command is delivered again after its outcome was forgotten. Events
-// are kept for ever.
+// Retention of the topics, unless RetainOutcomes says otherwise. Events are kept for ever.
 const (
 	CommandRetention    = 48 * time.Hour
 	OutcomeRetention    = 7 * 24 * time.Hour
@@ -50,6 +49,26 @@ func ServiceTopics(service string, personal bool, partitions, replication int) [
 // Outcomes is the topic of outcomes.
 func Outcomes(partitions, replication int) kafka.TopicSpec {
 	return kafka.TopicSpec{Name: OutcomesTopic, Partitions: partitions, Replication: replication, Config: kept(OutcomeRetention)}
+}
+
+// RetainOutcomes sets how long outcomes are kept on their topic. Commands, which carry
+// personal data, are kept for half of that at the most, so that none is delivered again
+// after its outcome was forgotten.
+func RetainOutcomes(topics []kafka.TopicSpec, d time.Duration) {
+	for i := range topics {
+		switch name := topics[i].Name; {
+		case name == OutcomesTopic:
+			topics[i].Config = kept(d)
+		case name == CommandsTopic(serviceOf(name)):
+			topics[i].Config = kept(min(CommandRetention, d/2))
+		}
+	}
+}
+
+// serviceOf is the first part of a topic's name.
+func serviceOf(topic string) string {
+	service, _, _ := strings.Cut(topic, ".")
+	return service
 }
 
 func kept(d time.Duration) map[string]string {

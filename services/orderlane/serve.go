@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/daemon"
 	"github.com/orderlane/orderlane/pkg/service"
 	"github.com/orderlane/orderlane/services/catalog"
@@ -56,7 +57,9 @@ func (c *serveCommand) Run() error {
 			return err
 		}
 		serveAsyncAPI(api)
-		platform := service.New(env, sup, api, topics(c.Kafka.Partitions, c.Kafka.Replication))
+		all := topics(c.Kafka.Partitions, c.Kafka.Replication)
+		bus.RetainOutcomes(all, c.OutcomeRetention)
+		platform := service.New(env, sup, api, all)
 		for _, add := range chosen {
 			add(platform)
 		}
