@@ -34,12 +34,12 @@ type request struct {
 	record   *kafka.Record // instead of a command
 }
 
-var skus = []string{"TEA-1", "TEA-2", "TEA-3", "NONE"}
+var skus = []string{"TEA-1", "TEA-2", "TEA-3"}
 
 // requests are what a client or an operator may do, as turns are.
 var requests = []func(*world){
 	(*world).placeOrder, (*world).defineProduct, (*world).placeOrder, (*world).changeAddress, (*world).repeat, (*world).placeOrder,
-	(*world).changePrice, (*world).reuseKey, (*world).sendPoison, (*world).placeOrder, (*world).changeAddress, (*world).operate,
+	(*world).changePrice, (*world).reuseKey, (*world).sendPoison, (*world).operate, (*world).placeOrder, (*world).changeAddress, (*world).operate,
 	(*world).defineProduct, (*world).withdraw, (*world).repeat,
 }
 
@@ -69,18 +69,27 @@ func (w *world) repeat() {
 	}
 }
 
-func (w *world) sku() string { return skus[w.draw("sku", 3)] }
+func (w *world) sku() string { return skus[w.draw("sku", len(skus))] }
+
+// orderedSKU is one that may be for sale, as a rule.
+func (w *world) orderedSKU() string {
+	if w.draw("unknown", 20) == 19 {
+		return "NONE"
+	}
+	return w.sku()
+}
 
 func (w *world) price() money.Amount {
-	return money.Of(int64(100+w.draw("price", 5)), []string{"EUR", "EUR", "EUR", "EUR", "EUR", "USD"}[w.draw("currency", 6)])
+	return money.Of(int64(100+w.draw("price", 5)), []string{"EUR", "USD"}[w.draw("currency", 15)/14])
 }
 
 func (w *world) address() ordering.Address {
 	return ordering.Address{Name: "Ada", Street: fmt.Sprint(w.draw("house", 9), " St James Square"), City: "London", Country: "GB"}
 }
 
-func (w *world) defineProduct() {
-	sku := w.sku()
+func (w *world) defineProduct() { w.define(w.sku()) }
+
+func (w *world) define(sku string) {
 	w.send("product-"+sku, catalog.DefineProduct{SKU: sku, Details: catalog.Details{Name: sku, Price: w.price(), TaxClass: catalog.TaxReduced}})
 }
 
@@ -88,7 +97,7 @@ func (w *world) placeOrder() {
 	id := bus.DeriveID("order", fmt.Sprint(len(w.sent), len(w.orders))).String()
 	var lines []ordering.Wanted
 	for range 1 + w.draw("lines", 3) {
-		lines = append(lines, ordering.Wanted{SKU: skus[[]int{0, 1, 2, 0, 1, 2, 3}[w.draw("ordered sku", 7)]], Quantity: []int64{1, 2, 3, 1, 2, 3, 0}[w.draw("quantity", 7)]})
+		lines = append(lines, ordering.Wanted{SKU: w.orderedSKU(), Quantity: int64((w.draw("quantity", 24) + 1) % 24)})
 	}
 	w.orders = append(w.orders, id)
 	w.send("order-"+id, &ordering.PlaceOrder{
@@ -173,15 +182,18 @@ func (w *world) sendPoison() {
 
 // operate sends a parked command again, or gives it up.
 func (w *world) operate() {
-	i := w.instance()
-	parked, err := i.service.log.ParkedCommands(w.ctx, uuid.Nil, es.MaxRead)
-	w.must(err)
+	var parked []es.Parked
+	for _, s := range w.services {
+		list, err := s.log.ParkedCommands(w.ctx, uuid.Nil, es.MaxRead)
+		w.must(err)
+		parked = append(parked, list...)
+	}
 	if len(parked) == 0 {
 		return
 	}
 	p := parked[w.draw("parked", len(parked))]
 	again := bus.Resend(p)
-	if w.draw("give up", 2) == 1 {
+	if w.draw("give up", 2) == 0 {
 		again = bus.Discard(p)
 	}
 	w.worked++

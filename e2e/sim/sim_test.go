@@ -22,6 +22,8 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	orders "github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/services/catalog"
 	"github.com/orderlane/orderlane/services/ordering"
 )
@@ -42,7 +44,7 @@ func TestMain(m *testing.M) {
 
 func TestThePromisesHoldWhateverHappensBetweenTwoSteps(t *testing.T) {
 	dir := t.TempDir()
-	life := 0
+	life, seen := 0, map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		life++
 		bubble(t, func() {
@@ -53,8 +55,29 @@ func TestThePromisesHoldWhateverHappensBetweenTwoSteps(t *testing.T) {
 			}
 			w.calm()
 			w.checkPromises()
+			w.count(seen)
 		})
 	})
+	for _, what := range []string{"order_placed.v1", "order_address_changed.v1", "succeeded", "refused", "parked", "reply"} {
+		if seen[what] == 0 && life >= 40 && !t.Failed() {
+			t.Errorf("in %d lives there was no %s: the simulation does not simulate much", life, what)
+		}
+	}
+	t.Logf("seen: %v", seen)
+}
+
+// count adds up what has come about in a life.
+func (w *world) count(seen map[string]int) {
+	for _, r := range w.all(bus.EventsTopic(orders.Service)) {
+		seen[strings.TrimPrefix(r.Header(bus.HeaderType), "orderlane.ordering.")]++
+	}
+	for _, r := range w.all(bus.OutcomesTopic) {
+		if r.Header(bus.HeaderType) == bus.TypeReply {
+			seen["reply"]++
+		} else {
+			seen[r.Header(bus.HeaderStatus)]++
+		}
+	}
 }
 
 // bubble runs one life in a bubble of testing/synctest, where a handler that waits is known to

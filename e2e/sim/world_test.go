@@ -54,8 +54,8 @@ func newWorld(rt *rapid.T, dir string) *world {
 	w.must(err)
 	w.sender = sender
 	w.addServices()
-	for range 2 { // something to order
-		w.defineProduct()
+	for _, sku := range skus { // something to order
+		w.define(sku)
 	}
 	w.views = []*viewWorld{w.newView("orderview", orderview.NewView), w.newView("storefront", storefront.NewView)}
 	return w
