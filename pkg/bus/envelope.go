@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/pkg/kafka"
@@ -162,8 +164,17 @@ func envelopeOfMessage(m *message.Message) (Envelope, error) {
 		if name == HeaderID {
 			return m.UUID
 		}
-		return m.Metadata[name]
+		return clean(m.Metadata[name])
 	})
+}
+
+// clean is s as every store and every JSON takes it. Headers hold any bytes, and those of a
+// message that can't be handled are still to be told of.
+func clean(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // Record returns the Kafka record of a message with this envelope.
@@ -191,8 +202,11 @@ func ServiceOf(typeName string) string {
 	return parts[1]
 }
 
-// Encode returns the JSON of a message's data, the same for the same value.
-func Encode(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }
+// Encode returns the JSON of a message's data, the same for the same value. Text that is no
+// UTF-8, as a reason may quote it, is mended.
+func Encode(v any) ([]byte, error) {
+	return json.Marshal(v, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+}
 
 // Decode reads a message's data. Members it does not know are ignored, so that older
 // consumers read newer messages.

@@ -73,7 +73,7 @@ func (g *CommandGroup) Handle(m *message.Message) error {
 func (g *CommandGroup) discard(r *received, reason string) error {
 	d, _ := kafka.DeliveryFrom(r.message.Context())
 	_, err := g.engine.Discard(r.message.Context(), es.Parked{
-		Command: r.id, Type: r.message.Metadata[HeaderType], Reason: reason,
+		Command: r.id, Type: r.Type, Reason: reason,
 	}, string(d.Key), d.Time)
 	return err
 }
@@ -121,6 +121,9 @@ func (r *received) read() (err error) {
 	return err
 }
 
+// maxStreamName bounds the names of streams, in bytes: databases index them.
+const maxStreamName = 200
+
 type envelopeKey struct{}
 
 func withEnvelope(ctx context.Context, r *received) context.Context {
@@ -143,7 +146,11 @@ func Submit[S, E, C any](ctx context.Context, engine *es.Engine, of *es.Aggregat
 	if !ok {
 		return errors.New("bus: submit outside of a command handler")
 	}
-	c := r.command(of.Stream(id))
+	stream := of.Stream(id)
+	if len(stream) > maxStreamName || clean(stream) != stream {
+		return fmt.Errorf("bus: %.*q is no name of a stream", maxStreamName, stream)
+	}
+	c := r.command(stream)
 	c.Of, c.Body, c.Creates = of, body, creates
 	_, err := engine.Submit(ctx, c)
 	return err
@@ -155,7 +162,7 @@ func (r *received) command(stream string) *es.Command {
 	headers := r.message.Metadata // the message's own; nobody else writes to it
 	headers[HeaderID] = r.id.String()
 	return &es.Command{
-		Type: r.message.Metadata[HeaderType], Stream: stream, IfVersion: r.IfVersion,
+		Type: r.Type, Stream: stream, IfVersion: r.IfVersion,
 		Meta: es.Metadata{
 			Command: r.id, Correlation: r.Correlation, Causation: r.Causation,
 			Caller: r.Caller.ID, Traceparent: r.Traceparent, Digest: r.Digest,

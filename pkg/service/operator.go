@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -135,7 +136,8 @@ func answer(do func(*http.Request) (any, error)) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_ = json.MarshalWrite(w, v, json.Deterministic(true)) // the client is gone
+		// Messages that can't be handled may hold any bytes.
+		_ = json.MarshalWrite(w, v, json.Deterministic(true), jsontext.AllowInvalidUTF8(true)) // or the client is gone
 	}
 }
 
