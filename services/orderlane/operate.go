@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -82,23 +83,37 @@ type deadlettersList struct {
 func (c *deadlettersList) Run() error {
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "COMMAND\tSERVICE\tTYPE\tKEY\tPARKED\tATTEMPTS\tREASON")
-	total := 0
+	listed := make(map[string]bool) // instances of a service list the same ones
 	for _, base := range c.Admin {
 		parked, err := ask[[]service.ParkedCommand](context.Background(), base, http.MethodGet, "/admin/deadletters?service="+url.QueryEscape(c.Service))
 		if err != nil {
 			return err
 		}
 		for _, p := range parked {
-			total++
-			reason, _, _ := strings.Cut(p.Reason, "\n")
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", p.ID, p.Service, p.Type, p.Key, p.Time.Format(time.RFC3339), p.Attempts, reason)
+			if listed[p.ID] {
+				continue
+			}
+			listed[p.ID] = true
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", p.ID, p.Service, cell(p.Type), cell(p.Key), p.Time.Format(time.RFC3339), p.Attempts, cell(p.Reason))
 		}
 	}
-	if total == 0 {
+	if len(listed) == 0 {
 		fmt.Println("no command is parked")
 		return nil
 	}
 	return t.Flush()
+}
+
+// cell is the first line of a text that came with a message, without what a terminal or the
+// table would obey.
+func cell(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // parkedID names a parked command.
@@ -119,7 +134,12 @@ func (c *deadlettersShow) Run() error {
 	if err != nil {
 		return err
 	}
-	return json.MarshalWrite(os.Stdout, p, jsontext.Multiline(true), json.Deterministic(true))
+	text, err := json.Marshal(p, jsontext.Multiline(true), json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	fmt.Println(string(text))
+	return nil
 }
 
 type deadlettersRetry struct{ parkedID }
@@ -155,17 +175,22 @@ type projectionsList struct{ adminFlags }
 func (c *projectionsList) Run() error {
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "VIEW\tBROKEN KEY\tSINCE\tMESSAGE\tREASON")
+	listed := make(map[string]bool) // instances of a view list the same keys
 	for _, base := range c.Admin {
 		views, err := ask[[]service.ViewReport](context.Background(), base, http.MethodGet, "/admin/projections")
 		if err != nil {
 			return err
 		}
 		for _, v := range views {
+			if listed[v.View] {
+				continue
+			}
+			listed[v.View] = true
 			if len(v.Broken) == 0 {
 				fmt.Fprintf(t, "%s\tnone\n", v.View)
 			}
 			for _, b := range v.Broken {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s/%d/%d\t%s\n", v.View, b.Key, b.Time.Format(time.RFC3339), b.Topic, b.Partition, b.Offset, b.Reason)
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s/%d/%d\t%s\n", v.View, cell(b.Key), b.Time.Format(time.RFC3339), b.Topic, b.Partition, b.Offset, cell(b.Reason))
 			}
 		}
 	}
