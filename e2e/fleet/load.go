@@ -193,7 +193,7 @@ func (l *Load) retry(path, key string, body any) (*Accepted, error) {
 			return nil, fmt.Errorf("load: POST %s is answered %s", path, a)
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("load: POST %s is not accepted within %s: %v %v", path, Patience, a, err)
+			return nil, fmt.Errorf("load: POST %s is not accepted within %s: %v %w", path, Patience, a, err)
 		}
 		l.mu.Lock()
 		l.retried++

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -213,4 +214,36 @@ func Run(t testing.TB, env []string, args ...string) (code int, stdout, stderr s
 		t.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// Metrics is what /metrics answers.
+func (p *Process) Metrics(t testing.TB) string {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + p.Operator + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// Memory is the resident memory of the process in bytes, as its own metrics tell.
+func (p *Process) Memory(t testing.TB) int64 {
+	t.Helper()
+	for line := range strings.Lines(p.Metrics(t)) {
+		if value, ok := strings.CutPrefix(line, "process_resident_memory_bytes "); ok {
+			bytes, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int64(bytes)
+		}
+	}
+	t.Fatalf("%s does not tell its memory", p.Name)
+	return 0
 }
