@@ -16,7 +16,6 @@ type row struct {
 	baseline string // what the measure's baseline reached in the same run; empty if there is none
 	ratio    string
 	met      bool
-	note     string
 }
 
 // report collects rows.
@@ -57,16 +56,6 @@ func dash(s string) string {
 		return "-"
 	}
 	return s
-}
-
-// allMet reports whether every goal is met.
-func (r *report) allMet() bool {
-	for _, row := range r.rows {
-		if !row.met {
-			return false
-		}
-	}
-	return true
 }
 
 // perSecond writes a rate.

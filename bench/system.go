@@ -16,7 +16,6 @@ import (
 	"github.com/orderlane/orderlane/bench/load"
 	"github.com/orderlane/orderlane/bench/textbook"
 	"github.com/orderlane/orderlane/bench/view"
-	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
 // Bounds of starting a system, and of the wait for orders.
@@ -232,6 +231,3 @@ func (s *system) end() error {
 	}
 	return os.RemoveAll(s.dir)
 }
-
-// config is how to reach the system's broker.
-func (s *system) config() kafka.Config { return kafka.Config{Brokers: s.brokers} }
