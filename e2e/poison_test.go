@@ -306,8 +306,10 @@ func TestAnEventThatNobodyCanReadStopsNoTopic(t *testing.T) {
 				event("catalog", "product_defined", "product-"+sku, "no JSON", partition),
 				kafka.Record{Topic: bus.EventsTopic("ordering"), Partition: partition, Value: []byte("\x00\xff")},
 				kafka.Record{Topic: bus.EventsTopic("catalog"), Partition: partition, Key: []byte("\x00\xff")},
-				kafka.Record{Topic: bus.OutcomesTopic, Partition: partition, Key: []byte("\x00\xff"), Value: []byte("\x00\xff"),
-					Headers: []kafka.Header{{Key: bus.HeaderType, Value: []byte(bus.TypeOutcome)}, {Key: bus.HeaderStatus, Value: []byte("\x00\xff")}}},
+				kafka.Record{
+					Topic: bus.OutcomesTopic, Partition: partition, Key: []byte("\x00\xff"), Value: []byte("\x00\xff"),
+					Headers: []kafka.Header{{Key: bus.HeaderType, Value: []byte(bus.TypeOutcome)}, {Key: bus.HeaderStatus, Value: []byte("\x00\xff")}},
+				},
 			)
 		}
 		f.Publish(t, records...)
