@@ -14,7 +14,7 @@ import (
 
 // latencyConnections are enough that one is always free: at half the maximum an answer takes a
 // few milliseconds.
-const latencyConnections = 256
+const latencyConnections = 512
 
 // measureLatency is how long an order takes from the time its POST was due until it is
 // visible, at half the maximum of the same run.

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// connections is how many clients place orders at the same time.
-	connections = 64
+	// connections is how many clients place orders at the same time: enough to keep both cores
+	// busy, as each waits for its answer before it sends the next.
+	connections = 256
 	// maxBacklog is how many orders may be accepted and not visible yet: some tenths of a
 	// second of work, so that what is measured is the whole way and not its beginning.
 	maxBacklog = 4096
