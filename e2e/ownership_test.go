@@ -257,3 +257,24 @@ func TestAnInstanceThatWasFrozenDoesNoHarmWhenItGoesOn(t *testing.T) {
 	load.Await(t, 30)
 	c.Check(t, load.Stop(t))
 }
+
+func TestAnInstanceThatIsKilledIsReplacedByTheOther(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts and kills processes, which takes its time")
+	}
+	f := fleet.Start(t, fleet.Real, fleet.Options{})
+	c := f.Client("")
+	load := c.StartLoad(t, 2)
+	for _, names := range [][2]string{{fleet.OrderingA, fleet.OrderingB}, {fleet.OrderingB, fleet.OrderingA}} {
+		killed, other := f.Process(names[0]), f.Process(names[1])
+		owns(t, other, "", fleet.Partitions/2)
+		load.Await(t, 30)
+		before := other.Log()
+		killed.Kill()
+		owns(t, other, before, fleet.Partitions)
+		load.Await(t, 30)
+		killed.Start()
+	}
+	load.Await(t, 30)
+	c.Check(t, load.Stop(t))
+}
