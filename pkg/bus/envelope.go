@@ -48,7 +48,8 @@ const (
 )
 
 const (
-	maxHeaders  = 16 // that a message has as a rule
+	maxHeaders  = 16  // that a message has as a rule
+	headerRoom  = 512 // bytes of their values, as a rule
 	specVersion = "1.0"
 	contentType = "application/json"
 )
@@ -181,8 +182,11 @@ func clean(s string) string {
 func (e *Envelope) Record(topic string, key, data []byte) kafka.Record {
 	r := kafka.Record{Topic: topic, Partition: kafka.AnyPartition, Key: key, Value: data, Time: e.Time}
 	r.Headers = make([]kafka.Header, 0, maxHeaders)
+	values := make([]byte, 0, headerRoom) // one allocation for all of them, as a rule
 	e.each(func(name, value string) {
-		r.Headers = append(r.Headers, kafka.Header{Key: name, Value: []byte(value)})
+		from := len(values)
+		values = append(values, value...)
+		r.Headers = append(r.Headers, kafka.Header{Key: name, Value: values[from:len(values):len(values)]})
 	})
 	return r
 }

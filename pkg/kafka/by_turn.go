@@ -15,6 +15,7 @@ type byTurn struct {
 	ended   chan struct{} // closed when the watcher has ended
 	pending []*entry      // not done, oldest first; the watcher's own
 	room    []*entry      // what pending starts in whenever it is empty
+	moved   bool          // the oldest message was done since the last sweep
 }
 
 func newByTurn(c *claim) *byTurn {
@@ -68,7 +69,10 @@ func (f *byTurn) watch() {
 		case <-nacked:
 			oldest.fail(time.Time{})
 		case now := <-sweep.C:
-			f.sweep(now)
+			if !f.moved { // what moves on comes to the others by itself
+				f.sweep(now)
+			}
+			f.moved = false
 		case <-f.stop:
 			f.finish()
 			return
@@ -97,6 +101,7 @@ func (f *byTurn) advance() {
 	if n == 0 {
 		return
 	}
+	f.moved = true
 	clear(f.pending[:n])
 	f.pending = f.pending[n:]
 	if len(f.pending) == 0 {

@@ -37,8 +37,9 @@ type Options struct {
 	Step      int // records of one transaction at the most; default DefaultStep
 	MaxBroken int // broken keys of the partitions owned; beyond it the view itself is at fault and the partitions wait; default DefaultMaxBroken
 
-	// Linger is how long Run waits for more records when the last step was a small one: it
-	// trades that much latency for fewer, larger transactions. Default 0: it never waits.
+	// Linger is how long Run waits for more records, at the most, when the last step was a
+	// small one, and never longer than a few times what that step took: it trades latency for
+	// fewer, larger transactions. Default 0: it never waits.
 	Linger time.Duration
 }
 

@@ -27,6 +27,11 @@ const (
 	// smallStep is how many records make a step worth its transaction: with fewer, Linger waits.
 	smallStep = 256
 
+	// lingerSteps is how many times as long as the last step took Linger waits at the most. Steps
+	// take long where the processors are busy: there larger steps save work, and waiting costs
+	// little beside what a record waits for anyway.
+	lingerSteps = 3
+
 	// minBackoff and maxBackoff bound the pause after a step that failed.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 2 * time.Second
@@ -108,7 +113,7 @@ func (p *Projection) unlock() { <-p.stepper }
 // Run steps whenever records wait, until ctx ends; then it returns nil. A step that fails
 // is tried again after a pause, while deliverers wait in the end, and with them the partitions.
 func (p *Projection) Run(ctx context.Context) error {
-	last, pause := smallStep, minBackoff
+	last, took, pause := smallStep, time.Duration(0), minBackoff
 	idle := time.NewTicker(idleCheck)
 	defer idle.Stop()
 	for {
@@ -129,14 +134,14 @@ func (p *Projection) Run(ctx context.Context) error {
 		}
 		for more := true; more; {
 			if p.o.Linger > 0 && last < smallStep {
-				p.linger(ctx)
+				p.linger(ctx, min(p.o.Linger, lingerSteps*took))
 			}
 			s, err := p.Step(ctx)
 			if ctx.Err() != nil {
 				return nil
 			}
 			if err == nil {
-				last, pause, more = s.Records, minBackoff, s.Waiting > 0
+				last, took, pause, more = s.Records, s.Duration, minBackoff, s.Waiting > 0
 				continue
 			}
 			p.o.Watch.Failed(err)
@@ -149,9 +154,9 @@ func (p *Projection) Run(ctx context.Context) error {
 	}
 }
 
-// linger waits for enough records, for Options.Linger at the most.
-func (p *Projection) linger(ctx context.Context) {
-	t := time.NewTimer(p.o.Linger)
+// linger waits for enough records, for d at the most.
+func (p *Projection) linger(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	for p.queue.len() < smallStep {
 		select {

@@ -19,6 +19,9 @@ type Reader struct {
 	Projection *projection.Projection
 }
 
+// viewLinger bounds how long a view waits for more records before it writes a small batch.
+const viewLinger = 15 * time.Millisecond
+
 // maxFetch is how many records a projection takes from a partition at once.
 const maxFetch = 1000
 
@@ -44,7 +47,7 @@ func (p *Platform) openRead(ctx context.Context, name string, view projection.Vi
 	}
 	projected, err := projection.New(ctx, projection.Options{
 		View: view, Store: store, Clock: p.Clock, Log: p.Logger(name), Watch: p.Metrics.Projection(view.Name(), database),
-		Replay: p.Admin.ReadRange, DeadLetter: p.deadLetter(name),
+		Linger: viewLinger, Replay: p.Admin.ReadRange, DeadLetter: p.deadLetter(name),
 	})
 	if err != nil {
 		_ = store.Close() // the error is why it was opened in vain

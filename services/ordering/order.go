@@ -174,42 +174,60 @@ func (c Place) orderable() error {
 	case c.Discount != "":
 		return fault.Invalid("unknown_discount_code", "there is no discount code %q", c.Discount)
 	}
-	refusals := []struct {
-		refusal *fault.Fault
-		applies func(Wanted) bool
-		message string
-	}{
-		{
-			fault.Invalid("quantity_out_of_range", "a quantity is 1 to %d", maxQuantity),
-			func(w Wanted) bool { return w.Quantity < 1 || w.Quantity > maxQuantity }, "a quantity of %[2]d can't be ordered",
-		},
-		{
-			fault.Invalid("unknown_product", "the order names products that do not exist"),
-			func(w Wanted) bool { return !w.Offer.Known }, "there is no product %[1]q",
-		},
-		{
-			fault.Conflict("product_withdrawn", "the order names products that are not on sale any more"),
-			func(w Wanted) bool { return w.Offer.Withdrawn }, "product %[1]s is withdrawn",
-		},
-		{
-			fault.Invalid("wrong_currency", "the order names products that are not sold in %s", c.Currency),
-			func(w Wanted) bool { return w.Offer.Price.Currency != c.Currency }, "product %[1]s is sold in %[3]s",
-		},
-	}
 	for _, r := range refusals {
-		refused := r.refusal
+		var refused *fault.Fault
 		for i, w := range c.Wanted {
-			if r.applies(w) {
-				message := fmt.Sprintf(r.message, w.SKU, w.Quantity, w.Offer.Price.Currency)
-				refused = refused.With(fmt.Sprintf("body.lines[%d]", i), "%s", message)
+			if !r.applies(&c, &w) {
+				continue
 			}
+			if refused == nil {
+				refused = r.refusal(&c)
+			}
+			refused = refused.With(fmt.Sprintf("body.lines[%d]", i), r.message, w.SKU, w.Quantity, w.Offer.Price.Currency)
 		}
-		if len(refused.Fields) > 0 {
+		if refused != nil {
 			refused.Detail += ": " + refused.Fields[0].Message
 			return refused
 		}
 	}
 	return nil
+}
+
+// refusals are what can be wrong with a line, the worst first. A message gets the SKU, the
+// quantity and the currency of the offer.
+var refusals = []struct {
+	applies func(*Place, *Wanted) bool
+	refusal func(*Place) *fault.Fault
+	message string
+}{
+	{
+		func(_ *Place, w *Wanted) bool { return w.Quantity < 1 || w.Quantity > maxQuantity },
+		func(*Place) *fault.Fault {
+			return fault.Invalid("quantity_out_of_range", "a quantity is 1 to %d", maxQuantity)
+		},
+		"a quantity of %[2]d can't be ordered",
+	},
+	{
+		func(_ *Place, w *Wanted) bool { return !w.Offer.Known },
+		func(*Place) *fault.Fault {
+			return fault.Invalid("unknown_product", "the order names products that do not exist")
+		},
+		"there is no product %[1]q",
+	},
+	{
+		func(_ *Place, w *Wanted) bool { return w.Offer.Withdrawn },
+		func(*Place) *fault.Fault {
+			return fault.Conflict("product_withdrawn", "the order names products that are not on sale any more")
+		},
+		"product %[1]s is withdrawn",
+	},
+	{
+		func(c *Place, w *Wanted) bool { return w.Offer.Price.Currency != c.Currency },
+		func(c *Place) *fault.Fault {
+			return fault.Invalid("wrong_currency", "the order names products that are not sold in %s", c.Currency)
+		},
+		"product %[1]s is sold in %[3]s",
+	},
 }
 
 // ChangeAddress sends an order elsewhere, until it is confirmed.
