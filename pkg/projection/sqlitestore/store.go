@@ -57,8 +57,9 @@ func Open(path string, o Options) (*Store, error) {
 	// That is enough here, and only here, since the checkpoint is in the same file: it goes
 	// back together with the rows, and the same records are folded again from the topic. A
 	// checkpoint kept elsewhere (a group's offsets in Kafka) would be ahead of the rows.
-	w, err := open(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL,
+	w, err := open(path, sqlite.OpenReadWrite|sqlite.OpenCreate,
 		"PRAGMA page_size=8192", // of a new file: fewer, fuller pages for rows with a document
+		"PRAGMA journal_mode=WAL",
 		"PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=4000", "PRAGMA cache_size=-8000")
 	if err != nil {
 		return nil, err
