@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/orderlane/orderlane/e2e/realparts"
@@ -66,6 +67,7 @@ type Fleet struct {
 	t         testing.TB
 	broker    string // host:port
 	processes map[string]*Process
+	defined   sync.Map // consistency token of each product that was defined, by SKU
 }
 
 // Start starts a fleet and waits until it is ready. The test is skipped, or fails, when the
