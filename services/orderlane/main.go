@@ -31,7 +31,7 @@ type cli struct {
 // runs when the heap has grown by as much as is in use; what is in use here is small and
 // what passes through is much, so without ballast it would run some twenty times a second.
 // With it a process takes up to its size more memory, and a fifth less CPU.
-var ballast = make([]byte, 48<<20)
+var ballast = make([]byte, 16<<20)
 
 func main() {
 	defer runtime.KeepAlive(ballast)
