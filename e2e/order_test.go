@@ -105,6 +105,9 @@ func followsTheLocation(t *testing.T, c *fleet.Client) {
 	if a.Status != http.StatusAccepted || placed.Status != "accepted" || a.Header.Get("Location") != location || placed.Links["command"] != location {
 		t.Fatalf("the order is answered %s at %q", a, a.Header.Get("Location"))
 	}
+	if strings.Contains(string(a.Body), `"version"`) {
+		t.Errorf("a command that is accepted tells of a version: %s", a)
+	}
 	// Known at once: the status of a command that is on its way is waited for.
 	s, err := c.Status(t.Context(), placed.CommandID)
 	if err != nil {

@@ -42,7 +42,7 @@ type Accepted struct {
 	CommandID        string       `json:"command_id"`
 	Status           string       `json:"status" enum:"accepted,succeeded,parked"`
 	Resource         bus.Resource `json:"resource"`
-	Version          int64        `json:"version,omitempty" doc:"Of the resource, when the command has succeeded"`
+	Version          int64        `json:"version,omitzero" required:"false" doc:"Of the resource, when the command has succeeded"`
 	ConsistencyToken string       `json:"consistency_token,omitempty" doc:"Send it with a query that must see the effect"`
 	Links            Links        `json:"links"`
 }

@@ -19,7 +19,7 @@ type Command struct {
 	Type             string            `json:"type,omitempty"`
 	Status           string            `json:"status" enum:"accepted,succeeded,refused,parked,failed" doc:"parked: a fault of ours, it will be tried again; failed: given up"`
 	Resource         bus.Resource      `json:"resource"`
-	Version          int64             `json:"version,omitempty"`
+	Version          int64             `json:"version,omitzero" required:"false"`
 	ConsistencyToken string            `json:"consistency_token,omitempty"`
 	Problem          *Problem          `json:"problem,omitempty" doc:"Why it was refused, parked or failed"`
 	AcceptedAt       *time.Time        `json:"accepted_at,omitempty"`
