@@ -52,6 +52,7 @@ func Serve(ctx context.Context, s *Settings, w io.Writer, build func(*Env, *Supe
 
 	env := NewEnv(s, NewLogger(w, s.Log))
 	sup := NewSupervisor(env.Log, env.Health, s.DrainDeadline)
+	slog.SetDefault(env.Log) // what is given no logger writes the same lines
 	operator := operatorHandler(env.Health, env.Metrics.Registry, env.Admin, s.OperatorRemote)
 	sup.Add(StageOperator, NewServer("operator", s.OperatorListen, operator, env.Log).Component())
 	if err := build(env, sup); err != nil {
