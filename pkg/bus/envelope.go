@@ -165,8 +165,20 @@ func envelopeOfMessage(m *message.Message) (Envelope, error) {
 		if name == HeaderID {
 			return m.UUID
 		}
-		return clean(m.Metadata[name])
+		return clip(clean(m.Metadata[name]))
 	})
+}
+
+// maxAttribute bounds the attributes of a command, in bytes: its outcome repeats them, and must
+// fit into a message whatever the command said.
+const maxAttribute = 4096
+
+// clip is s, cut off where it is longer than an attribute may be.
+func clip(s string) string {
+	if len(s) <= maxAttribute {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxAttribute], "")
 }
 
 // clean is s as every store and every JSON takes it. Headers hold any bytes, and those of a

@@ -113,7 +113,10 @@ func (r *received) read() (err error) {
 		err = fmt.Errorf("read the message: %w", err)
 	}
 	var idErr error
-	if r.id, idErr = uuid.Parse(r.message.UUID); idErr != nil {
+	if r.id, idErr = uuid.Parse(r.message.UUID); idErr == nil && r.id == uuid.Nil {
+		idErr = errors.New("it is the nil UUID")
+	}
+	if idErr != nil {
 		d, _ := kafka.DeliveryFrom(r.message.Context())
 		r.id = DeriveID("message", d.Topic, fmt.Sprint(d.Partition), fmt.Sprint(d.Offset))
 		err = fmt.Errorf("the message has no usable id: %w", idErr)

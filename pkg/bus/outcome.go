@@ -44,6 +44,10 @@ func ResourceOf(stream string) Resource {
 	return Resource{Type: category, ID: id}
 }
 
+// maxOutcome bounds the public form of an outcome, in bytes: a problem that repeats a large
+// input is cut.
+const maxOutcome = 256 << 10
+
 // Token is the consistency token of a stream at a version.
 func Token(stream string, version int64) string { return fmt.Sprintf("%s@%d", stream, version) }
 
@@ -93,10 +97,17 @@ func outcomeRecord(service string, a *es.Answer) (kafka.Record, error) {
 		CommandID: a.Command.Meta.Command.String(), CommandType: a.Command.Type, Status: o.Status,
 		Resource: ResourceOf(o.Stream), Version: o.Version, Problem: publicFault(o.Fault), Time: o.Time,
 	}
-	if o.Version > 0 && !a.Private {
+	if o.Fault != nil && o.Fault.Kind == fault.KindNotFound {
+		body.Version = 0 // a version would tell that there is something after all
+	}
+	if body.Version > 0 && !a.Private {
 		body.ConsistencyToken = Token(o.Stream, o.Version)
 	}
 	data, err := Encode(&body)
+	if err == nil && len(data) > maxOutcome && body.Problem != nil {
+		body.Problem = &fault.Fault{Kind: body.Problem.Kind, Code: clip(body.Problem.Code), Detail: clip(body.Problem.Detail)}
+		data, err = Encode(&body)
+	}
 	if err != nil {
 		return kafka.Record{}, fmt.Errorf("bus: encode the outcome of %s: %w", body.CommandID, err)
 	}
@@ -143,7 +154,7 @@ func parkedRecord(service string, a *es.Answer) (kafka.Record, error) {
 		Stream: c.Stream, Time: o.Time,
 	}
 	if f := publicFault(o.Fault); f != nil {
-		letter.Reason = f.Detail
+		letter.Reason = clip(f.Detail)
 	}
 	return DeadLetterRecord(service, letter)
 }

@@ -78,7 +78,13 @@ func (d *decision) decide(p *pending, now time.Time) error {
 		Digest: p.Meta.Digest, Time: now,
 	}
 	if p.IfVersion != nil && *p.IfVersion != s.version && (*p.IfVersion != AnyVersion || s.version == 0) {
-		refusal := fault.Precondition("stream_moved_on", "the resource is at version %d, not %d: read it again", s.version, *p.IfVersion)
+		refusal := fault.Precondition("stream_moved_on", "the resource is at another version than you have seen: read it again")
+		// What the caller may not see is not there for them, at whatever version.
+		if _, err := p.Of.decide(p.Body, s.state); err != nil {
+			if f, ok := fault.Of(err); ok && f.Kind == fault.KindNotFound {
+				refusal = f
+			}
+		}
 		d.refuse(p, outcome, refusal)
 		return nil
 	}

@@ -239,6 +239,10 @@ func (e *Engine) Run(ctx context.Context, drain time.Duration) error {
 	timer := time.AfterFunc(drain, stop)
 	<-answered
 	timer.Stop()
+	for batch := range e.answers { // what the time to drain was too short for
+		e.unsent = append(e.unsent, batch...)
+	}
+	e.release(ErrStopped)
 	e.abandon()
 	return nil
 }

@@ -70,6 +70,9 @@ func (e *Engine) Step(ctx context.Context) (Stepped, error) {
 			return Stepped{Again: true}, nil
 		}
 		if errors.Is(err, ErrInvalidBatch) {
+			if len(e.batch) == 1 && (e.batch[0].park != "" || e.batch[0].Final != nil) {
+				return Stepped{}, err // it can't even be parked: pause, and tell
+			}
 			e.isolate(err)
 			return Stepped{Again: true}, nil
 		}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -27,6 +28,13 @@ const (
 	headerOverhead = 10
 )
 
+// has reports whether a topic has a partition, as far as is known: of a topic that is not
+// known every partition may be there.
+func (s *sender) has(p Partition) bool {
+	all, err := s.client.Partitions(p.Topic)
+	return err != nil || slices.Contains(all, p.ID)
+}
+
 // plan sorts records into batches by partition, and batches into waves: a partition that
 // needs several batches has one in each of the first waves.
 func (s *sender) plan(ctx context.Context, recs []Record) ([][]*batch, error) {
@@ -37,6 +45,9 @@ func (s *sender) plan(ctx context.Context, recs []Record) ([][]*batch, error) {
 		r := &recs[i]
 		id := r.Partition
 		err := error(nil)
+		if id >= 0 && !s.has(Partition{r.Topic, id}) {
+			id = AnyPartition // a place to reply to that is not there: a client said so
+		}
 		if id < 0 {
 			err = s.insist(ctx, func() (err error) { id, err = s.partition(r); return err })
 		}

@@ -75,7 +75,12 @@ func (p *producer) Publish(ctx context.Context, recs []Record) error {
 	p.sending.Lock()
 	defer p.sending.Unlock()
 	for !c.sent { // else somebody has sent it who had the lock before
-		p.send(ctx, p.gather())
+		calls := p.gather()
+		if len(calls) == 1 && calls[0] != c {
+			p.send(context.WithoutCancel(ctx), calls) // another's records are not ours to give up
+			continue
+		}
+		p.send(ctx, calls)
 	}
 	return c.err
 }

@@ -134,7 +134,7 @@ func (p *Projection) Run(ctx context.Context) error {
 		}
 		for more := true; more; {
 			if p.o.Linger > 0 && last < smallStep {
-				p.linger(ctx, min(p.o.Linger, lingerSteps*took))
+				p.linger(ctx, p.lingerFor(took))
 			}
 			s, err := p.Step(ctx)
 			if ctx.Err() != nil {
@@ -152,6 +152,14 @@ func (p *Projection) Run(ctx context.Context) error {
 			pause = min(2*pause, maxBackoff)
 		}
 	}
+}
+
+// lingerFor is how long to linger after a step that took so long.
+func (p *Projection) lingerFor(took time.Duration) time.Duration {
+	if took <= 0 { // a clock that stands still tells nothing
+		return p.o.Linger
+	}
+	return min(p.o.Linger, lingerSteps*took)
 }
 
 // linger waits for enough records, for d at the most.

@@ -89,7 +89,7 @@ func (p *Projection) commit(ctx context.Context, recs []Record) (Stepped, error)
 		}
 		p.fold(recs)
 		b := &p.batch
-		if len(p.broken)+len(b.marks) > p.o.MaxBroken {
+		if len(b.marks) > 0 && len(p.broken)+len(b.marks) > p.o.MaxBroken {
 			return Stepped{}, fmt.Errorf("%w: %s", ErrTooManyBroken, b.marks[0].Reason)
 		}
 		if len(b.claims) == 0 {

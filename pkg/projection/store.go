@@ -3,6 +3,8 @@ package projection
 import (
 	"context"
 	"errors"
+
+	"github.com/orderlane/orderlane/pkg/fault"
 )
 
 // Limits that every store holds.
@@ -146,6 +148,17 @@ func (e *StoreError) Error() string { return "projection: " + e.Op + ": " + e.Er
 
 // Unwrap returns the driver's error.
 func (e *StoreError) Unwrap() error { return e.Err }
+
+// As makes a database that does not answer a refusal that may pass, for those who answer
+// clients.
+func (e *StoreError) As(target any) bool {
+	f, ok := target.(**fault.Fault)
+	if !ok || e.Data || errors.Is(e.Err, context.Canceled) {
+		return false
+	}
+	*f = fault.Unavailable("view_unavailable", "the view's database does not answer; try again")
+	return true
+}
 
 // ErrStoreClosed is returned by calls on a store that was closed.
 var ErrStoreClosed = errors.New("projection: store is closed")

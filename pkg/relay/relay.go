@@ -94,7 +94,11 @@ func New(opts Options) *Relay {
 // Step publishes the next batch of events and returns how many; 0 if another relay leads,
 // or if there are none. After an error the relay has given up its lead; step again.
 func (r *Relay) Step(ctx context.Context) (int, error) {
-	if ok, err := r.lead(ctx); err != nil || !ok {
+	ok, err := r.lead(ctx)
+	if err != nil {
+		r.resign(ctx) // whoever can publish may
+	}
+	if err != nil || !ok {
 		return 0, err
 	}
 	n, err := r.publish(ctx)

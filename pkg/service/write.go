@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -117,11 +116,12 @@ func (p *Platform) expire(ctx context.Context, service string, store es.Log) err
 			return nil
 		case <-ticker.C:
 		}
-		n, err := store.ExpireOutcomes(ctx, p.Clock().Add(-p.Settings.OutcomeRetention), expireLimit)
-		if err != nil && ctx.Err() == nil {
-			p.Logger(service).Warn("outcomes were not expired", "error", err)
-		} else if n > 0 {
-			p.Logger(service).Debug("outcomes expired", "count", fmt.Sprint(n))
+		for n := expireLimit; n == expireLimit && ctx.Err() == nil; {
+			var err error
+			n, err = store.ExpireOutcomes(ctx, p.Clock().Add(-p.Settings.OutcomeRetention), expireLimit)
+			if err != nil && ctx.Err() == nil {
+				p.Logger(service).Warn("outcomes were not expired", "error", err)
+			}
 		}
 	}
 }

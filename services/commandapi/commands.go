@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -191,9 +192,12 @@ func (a *output) with(o *bus.Outcome) (*output, error) {
 		a.Body.Version, a.Body.ConsistencyToken, a.ConsistencyToken = o.Version, o.ConsistencyToken, o.ConsistencyToken
 	case es.StatusParked:
 	case es.StatusRefused:
-		return nil, o.Problem
+		return nil, huma.ErrorWithHeaders(o.Problem, http.Header{"Preference-Applied": {a.PreferenceApplied}})
 	default:
-		return nil, fault.Unavailable("command_failed", "the command was given up: %v", o.Problem)
+		return nil, &httpapi.Problem{
+			Status: http.StatusInternalServerError, Code: "command_failed",
+			Detail: "the command was given up for a fault of ours; send it again with a new key",
+		}
 	}
 	a.Body.Status = string(o.Status)
 	return a, nil

@@ -219,7 +219,7 @@ func TestWhoWaitsGetsTheOutcome(t *testing.T) {
 		"succeeded": {es.Outcome{Status: es.StatusSucceeded, Version: 4}, 200, "", `"status":"succeeded"`},
 		"refused":   {es.Outcome{Status: es.StatusRefused, Fault: fault.Conflict("price_changed", "it did")}, 409, "price_changed", ""},
 		"parked":    {es.Outcome{Status: es.StatusParked, Fault: &fault.Fault{Code: "parked", Detail: "a secret"}}, 202, "", `"status":"parked"`},
-		"failed":    {es.Outcome{Status: es.StatusFailed, Fault: &fault.Fault{Code: "parked", Detail: "a bug"}}, 503, "command_failed", ""},
+		"failed":    {es.Outcome{Status: es.StatusFailed, Fault: &fault.Fault{Code: "parked", Detail: "a bug"}}, 500, "command_failed", ""},
 	} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

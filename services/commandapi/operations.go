@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/api/catalog"
 	"github.com/orderlane/orderlane/api/ordering"
@@ -102,6 +103,9 @@ func (c *Commands) register(api huma.API) {
 			Body NewAddress
 		},
 		) (*output, error) {
+			if id, err := uuid.Parse(in.ID); err == nil {
+				in.ID = id.String() // the one spelling that streams have, of the several that the schema lets through
+			}
 			path := "/v1/orders/" + in.ID
 			r := &request{
 				CommandParams: in.CommandParams, operation: "POST " + path + "/address", path: path,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 
 	catalog "github.com/orderlane/orderlane/api/catalog"
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -16,6 +17,8 @@ import (
 // memory by every instance, which reads all partitions from their start. Orders are priced
 // from it and never from what a client says. It is safe for concurrent use.
 type PriceList struct {
+	awaiting atomic.Int64 // commands that wait for knowledge
+
 	mu      sync.RWMutex
 	offers  map[string]*listed  // by stream
 	waiting map[string][]waiter // for a version of a stream
@@ -69,6 +72,21 @@ func (l *PriceList) Offer(sku string) Offer {
 	}
 	return Offer{}
 }
+
+// maxAwaiting is how many commands may wait for knowledge at once: a part of a window, so
+// that made-up tokens hold up nobody else's partition.
+const maxAwaiting = 256
+
+// enter takes a place among those who wait; false if there is none left.
+func (l *PriceList) enter() bool {
+	if l.awaiting.Add(1) <= maxAwaiting {
+		return true
+	}
+	l.awaiting.Add(-1)
+	return false
+}
+
+func (l *PriceList) leave() { l.awaiting.Add(-1) }
 
 // Await returns when the list knows a stream up to a version, or with ctx's error. Streams
 // that are no products are not waited for.

@@ -82,6 +82,10 @@ func awaitTokens(ctx context.Context, prices *PriceList) error {
 	if err != nil {
 		return fmt.Errorf("ordering: consistency tokens of a command: %w", err)
 	}
+	if !prices.enter() {
+		return nil // too many wait already: decide on what is known
+	}
+	defer prices.leave()
 	wait, cancel := context.WithTimeout(ctx, knowledgeWait)
 	defer cancel()
 	for _, t := range tokens {

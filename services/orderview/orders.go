@@ -66,7 +66,11 @@ func (q *queries) order(ctx context.Context, id string, p *httpapi.ReadParams) (
 		if err := bus.Decode([]byte(row.Text(2)), &d); err != nil {
 			return fmt.Errorf("orderview: read order %s: %w", id, err)
 		}
-		o := d.order(shownVersion(row.Int(0), row.Int(1), row.Int(3)))
+		shown := shownVersion(row.Int(0), row.Int(1), row.Int(3))
+		if shown < 1 {
+			return nil // what is personal of its first version has not arrived: it is not there yet
+		}
+		o := d.order(shown)
 		order = &o
 		return o.addPersonal(row.Text(4))
 	})

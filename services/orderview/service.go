@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/service"
@@ -39,7 +40,7 @@ func (q *queries) register(api huma.API) {
 			httpapi.ReadParams
 		},
 		) (*orderOutput, error) {
-			order, err := q.order(ctx, in.ID, &in.ReadParams)
+			order, err := q.order(ctx, canonical(in.ID), &in.ReadParams)
 			if err != nil {
 				return nil, err
 			}
@@ -65,7 +66,16 @@ func (q *queries) register(api huma.API) {
 			httpapi.ReadParams
 		},
 		) (*struct{ Body *Command }, error) {
-			c, err := q.command(ctx, in.ID, &in.ReadParams)
+			c, err := q.command(ctx, canonical(in.ID), &in.ReadParams)
 			return &struct{ Body *Command }{c}, err
 		})
+}
+
+// canonical is the one spelling of a UUID that streams and rows have, of the several that the
+// schema lets through.
+func canonical(id string) string {
+	if parsed, err := uuid.Parse(id); err == nil {
+		return parsed.String()
+	}
+	return id // of no order
 }

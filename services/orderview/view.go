@@ -140,7 +140,6 @@ func (v *view) Schema(projection.Dialect) []string {
 		v.orders.Schema(),
 		fmt.Sprintf("CREATE INDEX %[1]s_placed ON %[1]s (placed_at, key)", ordersTable),
 		fmt.Sprintf("CREATE INDEX %[1]s_customer ON %[1]s (customer_id, placed_at, key)", ordersTable),
-		fmt.Sprintf("CREATE INDEX %[1]s_status ON %[1]s (status, placed_at, key)", ordersTable),
 		fmt.Sprintf("CREATE TABLE %s (stream TEXT PRIMARY KEY, version BIGINT, data TEXT)", personalTable),
 		fmt.Sprintf(`CREATE TABLE %s (id TEXT PRIMARY KEY, accepted_rank BIGINT, type TEXT, stream TEXT, caller TEXT,
 			accepted_at BIGINT, outcome_rank BIGINT, outcome TEXT, outcome_caller TEXT)`, commandsTable),

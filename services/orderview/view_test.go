@@ -145,7 +145,7 @@ func TestAnOrderIsAsNewAsWhatIsPersonalOfIt(t *testing.T) {
 		w.wantShown(ada, 1, "503 not_yet_consistent", token...)
 		w.Fold(placed)
 		w.wantShown(ada, 1, "503 not_yet_consistent", token...)
-		w.wantShown(ada, 1, "version 0 to nowhere, stale false")
+		w.wantShown(ada, 1, "404 order_not_found")
 		w.Fold(personal)
 		w.wantShown(ada, 1, "version 1 to 12 St James Square, stale false", token...)
 		changed := w.addressChanged(1, 2)

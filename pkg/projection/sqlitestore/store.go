@@ -60,7 +60,7 @@ func Open(path string, o Options) (*Store, error) {
 	w, err := open(path, sqlite.OpenReadWrite|sqlite.OpenCreate,
 		"PRAGMA page_size=8192", // of a new file: fewer, fuller pages for rows with a document
 		"PRAGMA journal_mode=WAL",
-		"PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=4000", "PRAGMA cache_size=-8000")
+		"PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=4000", "PRAGMA cache_size=-12000")
 	if err != nil {
 		return nil, err
 	}
