@@ -211,6 +211,7 @@ func TestWhatCannotBeHandledIsParkedWithItsPayloadAndTheNextCommandGoesOn(t *tes
 		"unreadable header":  {with(bad, HeaderIfVersion, "latest"), id(7), "header ce_ifversion"},
 		"no id":              {with(bad, HeaderID, ""), offset, "no usable id"},
 		"an id of another":   {with(bad, HeaderID, "order 7"), offset, "no usable id"},
+		"the nil UUID":       {with(bad, HeaderID, "00000000-0000-0000-0000-000000000000"), offset, "no usable id"},
 		"nothing but a text": {kafka.Record{Topic: commands.Topic, Partition: -1, Key: []byte("counter-1"), Value: []byte("hello")}, offset, "no usable id"},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -31,6 +31,8 @@ type (
 	payOut struct{ N int64 }
 	note   struct{ Text string }
 	boom   struct{}
+	// hidden is a command of somebody who may not see the account.
+	hidden struct{}
 	bug    struct{}
 	lost   struct{}
 	twice  struct{ N int64 }
@@ -52,6 +54,7 @@ func (c payOut) decide(a account) ([]event, error) {
 	return []event{paidOut(c)}, nil
 }
 func (c note) decide(account) ([]event, error)  { return []event{noted(c)}, nil }
+func (hidden) decide(account) ([]event, error)  { return nil, fault.NotFound("account", "a") }
 func (boom) decide(account) ([]event, error)    { panic("boom") }
 func (bug) decide(account) ([]event, error)     { return nil, errors.New("no refusal") }
 func (lost) decide(account) ([]event, error)    { return []event{paidIn{1}, alien{}}, nil }

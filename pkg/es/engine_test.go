@@ -207,6 +207,19 @@ func TestIfVersionRefusesWhatHasMovedOn(t *testing.T) {
 	}
 }
 
+func TestAConditionTellsNothingOfWhatACallerMayNotSee(t *testing.T) {
+	r := newRig(t, newLog(t))
+	r.do(of(1, "a", payIn{5}))
+	for n, version := range []int64{7, es.AnyVersion, 1} {
+		c := of(2+n, "a", hidden{})
+		c.IfVersion = &version
+		got := r.do(c)[0].Outcome
+		if !errors.Is(got.Fault, fault.NotFound("account", "")) {
+			t.Errorf("at version %d: %v", version, got.Fault)
+		}
+	}
+}
+
 func TestAFaultOfOursParksOneCommandAndTheStreamGoesOn(t *testing.T) {
 	for _, bad := range []command{boom{}, bug{}, lost{}} {
 		t.Run(fmt.Sprintf("%T", bad), func(t *testing.T) {
