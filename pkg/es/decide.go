@@ -90,10 +90,10 @@ func (d *decision) decide(p *pending, now time.Time) error {
 	}
 	events, err := p.Of.decide(p.Body, s.state)
 	if err != nil {
-		refusal, ok := fault.Of(err)
-		if !ok || refusal.Kind == fault.KindInternal {
+		if fault.TreatmentOf(err) == fault.Park {
 			return err
 		}
+		refusal, _ := fault.Of(err)
 		d.refuse(p, outcome, refusal)
 		return nil
 	}

@@ -56,12 +56,8 @@ func (p *Platform) openRead(ctx context.Context, name string, view projection.Vi
 	r.Store, r.Projection = store, projected
 	p.Sup.Opened(name+" store", func(context.Context) error { return store.Close() })
 
-	var topics []string
-	for _, s := range view.Sources() {
-		topics = append(topics, s.Topic)
-	}
 	group := kafka.GroupConfig{
-		Config: p.Kafka, Group: fmt.Sprintf("%s-v%d", view.Name(), view.Version()), Topics: topics, MaxBatch: maxFetch,
+		Config: p.Kafka, Group: fmt.Sprintf("%s-v%d", view.Name(), view.Version()), Topics: projected.Topics(), MaxBatch: maxFetch,
 	}
 	p.Sup.Add(daemon.StageViews, daemon.Component{Name: name + " projection", Run: projected.Run})
 	p.Sup.Add(daemon.StageRelays, daemon.Component{

@@ -2,9 +2,9 @@ package catalog
 
 import (
 	"fmt"
-	"strings"
 
 	api "github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/es"
 )
 
@@ -14,7 +14,7 @@ func public(r *es.Record) (name string, body any, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	sku := strings.TrimPrefix(r.Stream, Products.Category+"-")
+	sku := bus.ResourceOf(r.Stream).ID
 	switch e := event.(type) {
 	case Defined:
 		return "product_defined", &api.ProductDefined{SKU: sku, Version: r.Version, Details: api.Details(e.Details)}, nil

@@ -2,9 +2,9 @@ package ordering
 
 import (
 	"fmt"
-	"strings"
 
 	api "github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/es"
 )
 
@@ -14,7 +14,7 @@ func public(r *es.Record) (name string, body any, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	id := strings.TrimPrefix(r.Stream, Orders.Category+"-")
+	id := bus.ResourceOf(r.Stream).ID
 	switch e := event.(type) {
 	case Placed:
 		return "order_placed", &api.OrderPlaced{

@@ -54,9 +54,6 @@ type History[S, E, C any] struct {
 	state S
 }
 
-// State returns the fold of the given events.
-func (h History[S, E, C]) State() S { return h.state }
-
 // When decides a command.
 func (h History[S, E, C]) When(command C) Decided[E] {
 	events, err := h.agg.Decide(command, h.state)
@@ -95,13 +92,4 @@ func (d Decided[E]) Refused(want *fault.Fault) {
 	if len(d.events) > 0 {
 		d.t.Fatalf("refused, and decided %#v all the same", d.events)
 	}
-}
-
-// Events returns what was decided, for tests that look closer.
-func (d Decided[E]) Events() []E {
-	d.t.Helper()
-	if d.err != nil {
-		d.t.Fatalf("refused with %v", d.err)
-	}
-	return d.events
 }
