@@ -73,7 +73,7 @@ func (g *CommandGroup) Handle(m *message.Message) error {
 func (g *CommandGroup) discard(r *received, reason string) error {
 	d, _ := kafka.DeliveryFrom(r.message.Context())
 	_, err := g.engine.Discard(r.message.Context(), es.Parked{
-		Command: r.id, Type: r.Type, Reason: reason,
+		Command: r.id, Type: r.Type, Reason: reason, Digest: r.Digest,
 	}, string(d.Key), d.Time)
 	return err
 }

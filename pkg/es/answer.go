@@ -77,10 +77,10 @@ func (e *Engine) release(err error) {
 // it was parked for. A command that got its outcome meanwhile keeps that.
 func (e *Engine) Discard(ctx context.Context, p Parked, stream string, at time.Time) (Outcome, error) {
 	return e.Submit(ctx, &Command{
-		Type: p.Type, Stream: stream, Meta: Metadata{Command: p.Command},
+		Type: p.Type, Stream: stream, Meta: Metadata{Command: p.Command, Digest: p.Digest},
 		Final: &Outcome{
 			Command: p.Command, Type: p.Type, Stream: stream, Status: StatusFailed, Fault: parkedFault(p.Reason),
-			Time: at.UTC().Truncate(time.Microsecond),
+			Digest: p.Digest, Time: at.UTC().Truncate(time.Microsecond),
 		},
 	})
 }

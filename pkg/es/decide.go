@@ -133,7 +133,7 @@ func (d *decision) park(p *pending, now time.Time) {
 		p.park = fmt.Sprintf("%s (its payload of %d bytes is larger than what is kept)", p.park, len(parked.Payload))
 		parked.Payload = nil
 	}
-	parked.Command, parked.Type, parked.Reason, parked.Time = p.Meta.Command, p.Type, p.park, now
+	parked.Command, parked.Type, parked.Reason, parked.Digest, parked.Time = p.Meta.Command, p.Type, p.park, p.Meta.Digest, now
 	d.write.Parked = append(d.write.Parked, parked)
 	p.answer = Answer{Outcome: Outcome{
 		Command: p.Meta.Command, Type: p.Type, Stream: p.Stream, Status: StatusParked,

@@ -141,6 +141,7 @@ type pending struct {
 	err    error
 	stream *stream
 	park   string   // why it can't be handled, once known
+	reused bool     // its id is that of another request, which is parked
 	same   *pending // an earlier command of the batch with the same id
 	answer Answer
 }

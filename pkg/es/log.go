@@ -33,7 +33,8 @@ type Log interface {
 	//
 	// It writes only if the log's head is still b.Seen, or none of b.Streams has another
 	// version than the one named there; and only if each event's version is its stream's next, and
-	// no command of b.Outcomes or b.Parked has an outcome or an event already. Otherwise it returns a *ConflictError and nothing is written.
+	// no command of b.Outcomes or b.Parked has an outcome or an event already, or is parked with another digest (an empty one is
+	// like any). Otherwise it returns a *ConflictError and nothing is written.
 	// A stored outcome is never overwritten. An outcome deletes the parked command of the same id.
 	// States replace older ones only. An error that wraps ErrInvalidBatch means that the batch can
 	// never be written. Any other error leaves it unknown whether it was; read Outcomes to know.
@@ -192,6 +193,12 @@ type Outcome struct {
 	Time     time.Time
 }
 
+// SameRequest reports whether two digests may be of the same request. An empty one is like
+// any: its command came without an idempotency key, and nobody else has its id.
+func SameRequest(digest, other string) bool {
+	return digest == "" || other == "" || digest == other
+}
+
 // Parked is a command that could not be handled for a fault of ours. The payload is kept
 // so that it can be sent again.
 type Parked struct {
@@ -202,6 +209,7 @@ type Parked struct {
 	Reason   string
 	Headers  map[string]string
 	Payload  []byte
+	Digest   string    // of the request's body; see Outcome
 	Attempts int       // how often it was parked; Append counts
 	Time     time.Time // when it was parked last
 }
@@ -227,11 +235,12 @@ type Batch struct {
 type ConflictError struct {
 	Streams  []string    // whose version is another than the batch says
 	Commands []uuid.UUID // that have an outcome or events already
+	Reused   []uuid.UUID // that are parked with another digest: the id is taken by another request
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("es: append conflicts on streams [%s] and %d known commands",
-		strings.Join(e.Streams, " "), len(e.Commands))
+	return fmt.Sprintf("es: append conflicts on streams [%s], %d known commands and %d that are parked for another request",
+		strings.Join(e.Streams, " "), len(e.Commands), len(e.Reused))
 }
 
 // ErrClosed is returned by calls on a log that was closed.

@@ -52,12 +52,13 @@ func (e *Engine) Step(ctx context.Context) (Stepped, error) {
 		e.seen = head.Position
 	}
 	started := e.opts.Clock()
-	todo, err := e.prepare(ctx)
+	// As precise as logs store it, so that what is published now and again from the log is the same.
+	now := started.UTC().Truncate(time.Microsecond)
+	todo, err := e.prepare(ctx, now)
 	if err != nil {
 		return Stepped{}, err
 	}
-	// As precise as logs store it, so that what is published now and again from the log is the same.
-	d, ok := e.decideBatch(todo, started.UTC().Truncate(time.Microsecond))
+	d, ok := e.decideBatch(todo, now)
 	if !ok { // a command broke off half way; it is parked now, the others are decided again
 		e.evict(d.streams)
 		return Stepped{Again: true}, nil
@@ -99,6 +100,9 @@ func (e *Engine) append(ctx context.Context, d *decision) error {
 		e.evict(d.streams)
 		e.certain = true
 		if conflict := (*ConflictError)(nil); errors.As(err, &conflict) {
+			for _, p := range d.decided {
+				p.reused = p.reused || slices.Contains(conflict.Reused, p.Meta.Command)
+			}
 			return err
 		}
 		e.forget() // the commit may have happened, and others' too
@@ -184,11 +188,13 @@ func (e *Engine) hand(ctx context.Context) error {
 
 // prepare answers the commands whose outcome is known, loads the states that the others
 // need, and returns the others.
-func (e *Engine) prepare(ctx context.Context) ([]*pending, error) {
+func (e *Engine) prepare(ctx context.Context, now time.Time) ([]*pending, error) {
 	var ask []uuid.UUID
 	for _, p := range e.batch {
 		p.same, p.stream, p.answer = nil, nil, Answer{}
-		if o, ok := e.outcomes.get(p.Meta.Command); ok {
+		if p.reused {
+			p.refuseReuse(Outcome{Command: p.Meta.Command, Type: p.Type, Stream: p.Stream, Time: now})
+		} else if o, ok := e.outcomes.get(p.Meta.Command); ok {
 			p.repeat(o)
 		} else if e.certain || !p.Creates {
 			ask = append(ask, p.Meta.Command)
@@ -290,12 +296,18 @@ func (e *Engine) evict(streams []*stream) {
 // that reuses the key of the first.
 func (p *pending) repeat(o Outcome) {
 	p.answer = Answer{Outcome: o, Repeat: true}
-	if p.Meta.Digest != "" && o.Digest != "" && p.Meta.Digest != o.Digest {
-		p.answer.Private = true
-		p.answer.Outcome.Status = StatusRefused
-		p.answer.Outcome.Fault = fault.Invalid("idempotency_key_reused",
-			"the idempotency key was used before for a request with another body; use a new key")
+	if !SameRequest(p.Meta.Digest, o.Digest) {
+		p.refuseReuse(o)
 	}
+}
+
+// refuseReuse answers p alone: its id is that of another request, whose outcome, or whose place
+// among the parked commands, stays.
+func (p *pending) refuseReuse(o Outcome) {
+	o.Status = StatusRefused
+	o.Fault = fault.Invalid("idempotency_key_reused",
+		"the idempotency key was used before for a request with another body; use a new key")
+	p.answer = Answer{Outcome: o, Repeat: true, Private: true}
 }
 
 func parkedFault(reason string) *fault.Fault {

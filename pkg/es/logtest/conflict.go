@@ -95,6 +95,34 @@ var conflicting = map[string]func(*testing.T, *fixture){
 		late := es.Batch{Seen: 1, Parked: []es.Parked{parkedCommand(b.Outcomes[0].Command)}}
 		f.equal("commands", f.conflict(late).Commands, []uuid.UUID{b.Outcomes[0].Command})
 	},
+	"a command that is parked for another request gets no outcome, and is named": func(_ *testing.T, f *fixture) {
+		p, fresh := parkedCommand(f.id()), f.order(0, "order-1", 0, 1)
+		p.Digest = "digest-2"
+		f.append(es.Batch{Parked: []es.Parked{p}})
+		c := f.conflict(join(fresh, commandOn(p.Command, 0, "order-2", 0, 1)))
+		f.equal("reused", c.Reused, []uuid.UUID{p.Command})
+		f.equal("commands", c.Commands, []uuid.UUID{})
+		f.equal("streams", c.Streams, []string{})
+		f.append(fresh)
+	},
+	"a command that is parked is not parked for another request, and is named": func(_ *testing.T, f *fixture) {
+		p := parkedCommand(f.id())
+		f.append(es.Batch{Parked: []es.Parked{p}})
+		p.Digest = "digest-2"
+		f.equal("reused", f.conflict(es.Batch{Parked: []es.Parked{parkedCommand(f.id()), p}}).Reused, []uuid.UUID{p.Command})
+	},
+	"an empty digest is like any": func(_ *testing.T, f *fixture) {
+		parked, given := parkedCommand(f.id()), parkedCommand(f.id())
+		parked.Digest = ""
+		f.append(es.Batch{Parked: []es.Parked{parked, given}})
+		f.append(commandOn(parked.Command, 0, "order-1", 0, 1))
+		discarded := commandOn(given.Command, 1, "order-2", 0, 0)
+		discarded.Outcomes[0].Digest, discarded.States = "", nil
+		given.Digest = ""
+		f.append(es.Batch{Parked: []es.Parked{given}})
+		f.append(discarded)
+		f.listed(uuid.Nil, 10, nil)
+	},
 	"a conflict moves no cursor and parks nothing": func(_ *testing.T, f *fixture) {
 		b := f.order(0, "order-1", 0, 1)
 		f.append(b)

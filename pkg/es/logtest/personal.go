@@ -66,7 +66,7 @@ func parkedCommand(id uuid.UUID) es.Parked {
 	return es.Parked{
 		Command: id, Type: "place", Topic: "ordering.commands.v1", Key: "order-1", Reason: "panic: boom",
 		Headers: map[string]string{"ce_type": "orderlane.ordering.place_order.v1", "ce_role": ""},
-		Payload: []byte(`{"lines":[]}`), Time: noon,
+		Payload: []byte(`{"lines":[]}`), Digest: "digest-1", Time: noon,
 	}
 }
 
@@ -86,9 +86,9 @@ var parking = map[string]func(*testing.T, *fixture){
 		p := parkedCommand(f.id())
 		p.Key, p.Payload = "\x00\xff", []byte{0, 0xff}
 		p.Headers = map[string]string{"\xff": "\x00", "": "\xfe"}
-		p.Type, p.Reason, p.Topic = "\x00", "\xff broke", ""
+		p.Type, p.Reason, p.Topic, p.Digest = "\x00", "\xff broke", "", "\x00"
 		f.append(es.Batch{Parked: []es.Parked{p}})
-		p.Type, p.Reason, p.Attempts = "\uFFFD", "\uFFFD broke", 1
+		p.Type, p.Reason, p.Digest, p.Attempts = "\uFFFD", "\uFFFD broke", "\uFFFD", 1
 		f.parked(p)
 	},
 	"a parked command without headers and payload is kept": func(_ *testing.T, f *fixture) {

@@ -28,6 +28,7 @@ type step struct {
 	Behind   int64
 	Commands []randomCommand
 	Parked   []int
+	Digest   string // of those that are parked
 	Cursor   int64
 }
 
@@ -55,7 +56,7 @@ func steps() *rapid.Generator[[]step] {
 	one := rapid.Custom(func(t *rapid.T) step {
 		s := step{
 			Behind: rapid.SampledFrom([]int64{0, 0, 0, 1, 5}).Draw(t, "behind"), Commands: rapid.SliceOfN(command, 0, 3).Draw(t, "commands"),
-			Cursor: rapid.Int64Range(0, 20).Draw(t, "cursor"),
+			Cursor: rapid.Int64Range(0, 20).Draw(t, "cursor"), Digest: rapid.SampledFrom([]string{"digest-1", "digest-2", ""}).Draw(t, "digest"),
 		}
 		if rapid.IntRange(0, 5).Draw(t, "expire") == 0 {
 			s.Expire = rapid.IntRange(1, 10).Draw(t, "hours")
@@ -126,7 +127,9 @@ func (s *step) batch(t *testing.T, model es.Log) es.Batch {
 	}
 	for _, n := range s.Parked {
 		if !commands[n] {
-			b.Parked = append(b.Parked, parkedCommand(randomID(n)))
+			p := parkedCommand(randomID(n))
+			p.Digest = s.Digest
+			b.Parked = append(b.Parked, p)
 		}
 	}
 	return b
@@ -165,7 +168,7 @@ func appended(t *testing.T, log es.Log, b es.Batch) string {
 	t.Helper()
 	head, err := log.Append(t.Context(), b)
 	if conflict := (*es.ConflictError)(nil); errors.As(err, &conflict) {
-		return conflict.Error() + fmt.Sprint(conflict.Commands)
+		return conflict.Error() + fmt.Sprint(conflict.Commands, conflict.Reused)
 	}
 	if err != nil {
 		t.Fatal(err)

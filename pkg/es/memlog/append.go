@@ -44,18 +44,21 @@ func (s *Store) conflict(b *es.Batch, plan *stored.Plan) error {
 			blocked = blocked || moved || plan.Streams[i].Events > 0
 		}
 	}
-	known := func(id uuid.UUID) {
+	known := func(id uuid.UUID, digest string) {
 		if _, ok := s.outcomes[id]; ok {
 			c.Commands = append(c.Commands, id)
 		}
+		if i := s.indexParked(id); i >= 0 && !es.SameRequest(s.parked[i].Digest, stored.Clean(digest)) {
+			c.Reused = append(c.Reused, id)
+		}
 	}
 	for i := range b.Outcomes {
-		known(b.Outcomes[i].Command)
+		known(b.Outcomes[i].Command, b.Outcomes[i].Digest)
 	}
 	for i := range b.Parked {
-		known(b.Parked[i].Command)
+		known(b.Parked[i].Command, b.Parked[i].Digest)
 	}
-	if blocked || len(c.Commands) > 0 {
+	if blocked || len(c.Commands)+len(c.Reused) > 0 {
 		return c
 	}
 	return nil
@@ -124,7 +127,7 @@ func (s *Store) appendRest(b *es.Batch) {
 }
 
 func (s *Store) park(p es.Parked) {
-	p.Type, p.Topic, p.Reason = stored.Clean(p.Type), stored.Clean(p.Topic), stored.Clean(p.Reason)
+	p.Type, p.Topic, p.Reason, p.Digest = stored.Clean(p.Type), stored.Clean(p.Topic), stored.Clean(p.Reason), stored.Clean(p.Digest)
 	p.Headers, p.Payload, p.Time, p.Attempts = maps.Clone(p.Headers), copied(p.Payload), kept(p.Time), 1
 	if i := s.indexParked(p.Command); i >= 0 {
 		p.Attempts = s.parked[i].Attempts + 1

@@ -64,12 +64,12 @@ func (l *Log) conflict(ctx context.Context, b *es.Batch) error {
 	for i, s := range b.Streams {
 		streams[i], versions[i] = s.Stream, s.Version
 	}
-	commands := make([][16]byte, 0, len(b.Outcomes)+len(b.Parked))
+	commands, digests := make([][16]byte, 0, len(b.Outcomes)+len(b.Parked)), make([]string, 0, len(b.Outcomes)+len(b.Parked))
 	for i := range b.Outcomes {
-		commands = append(commands, b.Outcomes[i].Command)
+		commands, digests = append(commands, b.Outcomes[i].Command), append(digests, stored.Clean(b.Outcomes[i].Digest))
 	}
 	for i := range b.Parked {
-		commands = append(commands, b.Parked[i].Command)
+		commands, digests = append(commands, b.Parked[i].Command), append(digests, stored.Clean(b.Parked[i].Digest))
 	}
 	conflict := &es.ConflictError{}
 	var stream string
@@ -94,7 +94,14 @@ func (l *Log) conflict(ctx context.Context, b *es.Batch) error {
 			conflict.Commands = append(conflict.Commands, uuid.UUID(c))
 		}
 	}
-	if len(conflict.Streams)+len(conflict.Commands) == 0 {
+	err = l.query(ctx, selectReused, []any{commands, digests}, []any{&command}, func() error {
+		conflict.Reused = append(conflict.Reused, uuid.UUID(command))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("name the commands that are parked for another request: %w", err)
+	}
+	if len(conflict.Streams)+len(conflict.Commands)+len(conflict.Reused) == 0 {
 		return nil
 	}
 	return conflict
@@ -133,7 +140,7 @@ func (w *writer) append(ctx context.Context, b *es.Batch, plan *stored.Plan) (ba
 		m.array(typeUUID, len(plan.Strays), func(i int) { m.id(plan.Strays[i].Command) })
 		m.array(typeInt8, len(plan.Strays), func(i int) { m.i64(plan.Strays[i].Last) })
 	})
-	extra("park", len(b.Parked), 8, func(m *message) { bindParked(m, b.Parked) })
+	extra("park", len(b.Parked), 9, func(m *message) { bindParked(m, b.Parked) })
 	extra("cursors", len(b.Cursors), 2, func(m *message) {
 		m.array(typeText, len(b.Cursors), func(i int) { m.text(b.Cursors[i].Name) })
 		m.array(typeInt8, len(b.Cursors), func(i int) { m.i64(b.Cursors[i].Position) })
@@ -244,4 +251,5 @@ func bindParked(m *message, parked []es.Parked) {
 	m.array(typeBytea, n, func(i int) { m.text(parked[i].Key) })
 	m.array(typeBytea, n, func(i int) { m.bytes(stored.Headers(parked[i].Headers)) })
 	m.array(typeBytea, n, func(i int) { m.bytes(parked[i].Payload) })
+	m.array(typeText, n, func(i int) { m.text(stored.Clean(parked[i].Digest)) })
 }

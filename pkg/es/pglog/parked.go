@@ -31,7 +31,7 @@ func (l *Log) parked(ctx context.Context, what, sql string, args ...any) (out []
 			command      [16]byte
 			key, headers []byte
 		)
-		targets := []any{&command, &p.Time, &p.Attempts, &p.Type, &p.Topic, &p.Reason, &key, &headers, &p.Payload}
+		targets := []any{&command, &p.Time, &p.Attempts, &p.Type, &p.Topic, &p.Reason, &key, &headers, &p.Payload, &p.Digest}
 		return l.query(ctx, sql, args, targets, func() (err error) {
 			row := p
 			row.Command, row.Key, row.Time = command, string(key), p.Time.UTC()

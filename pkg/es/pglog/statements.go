@@ -35,7 +35,11 @@ WITH log AS MATERIALIZED (
 	FROM log, unnest($14::uuid[], $15::int8[], $16::int8[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[], $22::json[])
 		u (command, place, version, time, status, type, stream, digest, fault)
 ), unparked AS (
-	DELETE FROM parked WHERE command = ANY ($14::uuid[])
+	-- There are none, as a rule. A row of another request breaks the append off.
+	DELETE FROM parked p WHERE p.command = ANY ($14::uuid[])
+	RETURNING CASE WHEN p.digest <> '' AND EXISTS (
+		SELECT FROM unnest($14::uuid[], $21::text[]) u (command, digest) WHERE u.command = p.command AND u.digest NOT IN ('', p.digest)
+	) THEN conflict() END
 ), new_states AS (
 	INSERT INTO states AS s (stream, version, state_version, data)
 	SELECT * FROM unnest($23::text[], $24::int8[], $25::int4[], $26::bytea[])
@@ -58,15 +62,20 @@ INSERT INTO outcomes AS o (command, position)
 SELECT u.command, (SELECT max(position) FROM events) - $1::int8 + u.place FROM unnest($2::uuid[], $3::int8[]) u (command, place)
 ON CONFLICT (command) DO UPDATE SET position = excluded.position WHERE o.status IS NULL`
 
-	// park: $1 command, $2 time, $3 type, $4 topic, $5 reason, $6 key, $7 headers, $8 payload
+	// park: $1 command, $2 time, $3 type, $4 topic, $5 reason, $6 key, $7 headers, $8 payload, $9 digest
 	park = `
-WITH known AS MATERIALIZED (SELECT count(conflict()) AS none FROM outcomes WHERE command = ANY ($1::uuid[]))
-INSERT INTO parked AS p (command, time, attempts, type, topic, reason, key, headers, payload)
-SELECT u.command, u.time, 1 + known.none, u.type, u.topic, u.reason, u.key, u.headers, u.payload
-FROM known, unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::bytea[])
-	WITH ORDINALITY u (command, time, type, topic, reason, key, headers, payload, place) ORDER BY u.place
+WITH known AS MATERIALIZED (SELECT count(conflict()) AS none FROM outcomes WHERE command = ANY ($1::uuid[])),
+reused AS MATERIALIZED (
+	SELECT count(conflict()) AS none FROM parked p JOIN unnest($1, $9::text[]) u (command, digest) ON u.command = p.command
+	WHERE p.digest <> '' AND u.digest NOT IN ('', p.digest)
+)
+INSERT INTO parked AS p (command, time, attempts, type, topic, reason, key, headers, payload, digest)
+SELECT u.command, u.time, 1 + known.none + reused.none, u.type, u.topic, u.reason, u.key, u.headers, u.payload, u.digest
+FROM known, reused, unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::bytea[], $9)
+	WITH ORDINALITY u (command, time, type, topic, reason, key, headers, payload, digest, place) ORDER BY u.place
 ON CONFLICT (command) DO UPDATE SET attempts = p.attempts + 1, time = excluded.time, type = excluded.type, topic = excluded.topic,
-	reason = excluded.reason, key = excluded.key, headers = excluded.headers, payload = excluded.payload`
+	reason = excluded.reason, key = excluded.key, headers = excluded.headers, payload = excluded.payload,
+	digest = excluded.digest`
 
 	// saveCursors: $1 name, $2 position
 	saveCursors = `
@@ -108,7 +117,11 @@ WHERE q.version <> coalesce((SELECT max(e.version) FROM events e WHERE e.stream 
 
 	selectKnown = `SELECT command FROM outcomes WHERE command = ANY ($1::uuid[])`
 
-	parkedColumns      = `command, time, attempts, type, topic, reason, key, headers, payload`
+	selectReused = `
+SELECT p.command FROM parked p JOIN unnest($1::uuid[], $2::text[]) WITH ORDINALITY u (command, digest, place) ON u.command = p.command
+WHERE p.digest <> '' AND u.digest NOT IN ('', p.digest) ORDER BY u.place`
+
+	parkedColumns      = `command, time, attempts, type, topic, reason, key, headers, payload, digest`
 	selectParked       = `SELECT ` + parkedColumns + ` FROM parked WHERE command = $1`
 	selectParkedAfter  = `SELECT ` + parkedColumns + ` FROM parked WHERE id > coalesce((SELECT id FROM parked WHERE command = $1), 0) ORDER BY id LIMIT $2`
 	selectCursor       = `SELECT position FROM cursors WHERE name = $1`

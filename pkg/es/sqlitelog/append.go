@@ -99,25 +99,33 @@ func (c *conn) conflict(b *es.Batch) error {
 			return err
 		}
 	}
-	known := func(id uuid.UUID) error {
-		return c.rows(`SELECT 1 FROM outcomes WHERE command = ?`,
+	known := func(id uuid.UUID, digest string) error {
+		err := c.rows(`SELECT 1 FROM outcomes WHERE command = ?`,
 			func(s *sqlite.Stmt) { bindID(s, 1, &id) },
 			func(*sqlite.Stmt) error {
 				conflict.Commands = append(conflict.Commands, id)
 				return nil
 			})
+		return errors.Join(err, c.rows(`SELECT digest FROM parked WHERE command = ?`,
+			func(s *sqlite.Stmt) { bindID(s, 1, &id) },
+			func(s *sqlite.Stmt) error {
+				if !es.SameRequest(s.ColumnText(0), stored.Clean(digest)) {
+					conflict.Reused = append(conflict.Reused, id)
+				}
+				return nil
+			}))
 	}
 	for i := range b.Outcomes {
-		if err := known(b.Outcomes[i].Command); err != nil {
+		if err := known(b.Outcomes[i].Command, b.Outcomes[i].Digest); err != nil {
 			return err
 		}
 	}
 	for i := range b.Parked {
-		if err := known(b.Parked[i].Command); err != nil {
+		if err := known(b.Parked[i].Command, b.Parked[i].Digest); err != nil {
 			return err
 		}
 	}
-	if len(conflict.Streams)+len(conflict.Commands) == 0 {
+	if len(conflict.Streams)+len(conflict.Commands)+len(conflict.Reused) == 0 {
 		return nil
 	}
 	return conflict
@@ -232,14 +240,21 @@ func (c *conn) insertOutcomes(b *es.Batch, base int64, plan *stored.Plan) error 
 	return c.unpark(b.Outcomes)
 }
 
-// unpark deletes the parked commands that have an outcome now. There are none at all, as a
-// rule, and one look at the table says so.
+// unpark deletes the parked commands that have an outcome now, or returns errReused if one of
+// them is another request's. There are none at all, as a rule, and one look at the table says so.
 func (c *conn) unpark(outcomes []es.Outcome) error {
 	if any, err := c.number(`SELECT EXISTS (SELECT 1 FROM parked)`); err != nil || any == 0 {
 		return err
 	}
-	return c.each(len(outcomes), `DELETE FROM parked WHERE command = ?`,
-		func(s *sqlite.Stmt, i int) { bindID(s, 1, &outcomes[i].Command) })
+	for i := range outcomes {
+		err := c.rows(`DELETE FROM parked WHERE command = ? RETURNING digest`,
+			func(s *sqlite.Stmt) { bindID(s, 1, &outcomes[i].Command) },
+			func(s *sqlite.Stmt) error { return c.ours(s, outcomes[i].Digest) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *conn) saveCursors(cursors []es.Cursor) error {

@@ -113,12 +113,13 @@ func (c *conn) transaction(fn func() error) error {
 // What stands in the way of an append, beside rows that exist already.
 var (
 	errKnown   = errors.New("a command that is to be parked has an outcome already")
+	errReused  = errors.New("a command is parked with another digest")
 	errVersion = errors.New("a stream is at another version than its events continue")
 )
 
 // conflicting says whether err shows a conflict, whose streams and commands are to be named.
 func conflicting(err error) bool {
-	return errors.Is(err, errKnown) || errors.Is(err, errVersion) || sqlite.ErrCode(err).ToPrimary() == sqlite.ResultConstraint
+	return errors.Is(err, errKnown) || errors.Is(err, errReused) || errors.Is(err, errVersion) || sqlite.ErrCode(err).ToPrimary() == sqlite.ResultConstraint
 }
 
 // text views b as a string without a copy, for BindText, which copies it.

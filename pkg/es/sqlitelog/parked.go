@@ -11,7 +11,16 @@ import (
 	"github.com/orderlane/orderlane/pkg/es/internal/stored"
 )
 
-// park puts commands aside, unless one of them has an outcome: then it returns errKnown.
+// ours returns errReused if the row of a parked command is another request's.
+func (c *conn) ours(row *sqlite.Stmt, digest string) error {
+	if es.SameRequest(row.ColumnText(0), stored.Clean(digest)) {
+		return nil
+	}
+	return errReused
+}
+
+// park puts commands aside, unless one of them has an outcome or is parked for another request:
+// then it returns errKnown or errReused.
 func (c *conn) park(parked []es.Parked) error {
 	for i := range parked {
 		err := c.rows(`SELECT 1 FROM outcomes WHERE command = ?`,
@@ -20,11 +29,17 @@ func (c *conn) park(parked []es.Parked) error {
 		if err != nil {
 			return err
 		}
+		err = c.rows(`SELECT digest FROM parked WHERE command = ?`,
+			func(s *sqlite.Stmt) { bindID(s, 1, &parked[i].Command) },
+			func(s *sqlite.Stmt) error { return c.ours(s, parked[i].Digest) })
+		if err != nil {
+			return err
+		}
 	}
 	return c.each(len(parked), `
-		INSERT INTO parked (command, type, topic, key, reason, headers, payload, attempts, time) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)
+		INSERT INTO parked (command, type, topic, key, reason, headers, payload, attempts, time, digest) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?)
 		ON CONFLICT (command) DO UPDATE SET attempts = attempts + 1, type = excluded.type, topic = excluded.topic, key = excluded.key,
-			reason = excluded.reason, headers = excluded.headers, payload = excluded.payload, time = excluded.time`,
+			reason = excluded.reason, headers = excluded.headers, payload = excluded.payload, time = excluded.time, digest = excluded.digest`,
 		func(s *sqlite.Stmt, i int) {
 			p := &parked[i]
 			bindID(s, 1, &p.Command)
@@ -35,15 +50,17 @@ func (c *conn) park(parked []es.Parked) error {
 			s.BindBytes(6, stored.Headers(p.Headers))
 			s.BindBytes(7, p.Payload)
 			s.BindInt64(8, p.Time.UnixMicro())
+			s.BindText(9, stored.Clean(p.Digest))
 		})
 }
 
-const parkedColumns = `command, type, topic, key, reason, headers, payload, attempts, time`
+const parkedColumns = `command, type, topic, key, reason, headers, payload, attempts, time, digest`
 
 func scanParked(s *sqlite.Stmt) (p es.Parked, err error) {
 	p = es.Parked{
 		Command: columnID(s, 0), Type: s.ColumnText(1), Topic: s.ColumnText(2), Key: string(blob(s, 3)), Reason: s.ColumnText(4),
 		Payload: blob(s, 6), Attempts: s.ColumnInt(7), Time: time.UnixMicro(s.ColumnInt64(8)).UTC(),
+		Digest: s.ColumnText(9),
 	}
 	p.Headers, err = stored.DecodeHeaders(blob(s, 5))
 	return p, err
