@@ -143,7 +143,9 @@ func EnvelopeFrom(ctx context.Context) Envelope {
 }
 
 // Submit hands a domain command to the engine, with what the message in ctx says of it,
-// and waits until its outcome is published. A refusal is an outcome, no error.
+// and waits until its outcome is published. A refusal is an outcome, no error. A command whose
+// message has another stream for its key or its subject is an error, and is parked: nothing
+// keeps it in order with the other commands of its stream, and its status would name another one.
 func Submit[S, E, C any](ctx context.Context, engine *es.Engine, of *es.Aggregate[S, E, C], id string, body C, creates bool) error {
 	r, ok := ctx.Value(envelopeKey{}).(*received)
 	if !ok {
@@ -152,6 +154,10 @@ func Submit[S, E, C any](ctx context.Context, engine *es.Engine, of *es.Aggregat
 	stream := of.Stream(id)
 	if len(stream) > maxStreamName || clean(stream) != stream {
 		return fmt.Errorf("bus: %.*q is no name of a stream", maxStreamName, stream)
+	}
+	if d, _ := kafka.DeliveryFrom(ctx); string(d.Key) != stream || r.Subject != stream {
+		return fmt.Errorf("bus: the command is for stream %s, but the key of its message is %.*q and its %s is %.*q",
+			stream, maxStreamName, d.Key, HeaderSubject, maxStreamName, r.Subject)
 	}
 	c := r.command(stream)
 	c.Of, c.Body, c.Creates = of, body, creates

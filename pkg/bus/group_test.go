@@ -53,7 +53,8 @@ var counters = &es.Aggregate[counter, added, addTo]{
 
 // add is the wire command.
 type add struct {
-	N int `json:"n"`
+	N  int    `json:"n"`
+	To string `json:"to,omitempty"` // the counter; that of the subject if empty
 }
 
 func (add) MessageType() string { return "orderlane.test.add.v1" }
@@ -95,8 +96,11 @@ func (w *world) start() {
 	engine := es.NewEngine(es.Options{Log: w.log, Clock: clock, Publish: PublishAnswers(&w.answers, "test")})
 	w.group = NewCommandGroup("test", engine,
 		Handle(func(ctx context.Context, c *add) error {
-			_, id, _ := strings.Cut(EnvelopeFrom(ctx).Subject, "-")
-			return Submit(ctx, engine, counters, id, addTo(*c), false)
+			id := c.To
+			if id == "" {
+				_, id, _ = strings.Cut(EnvelopeFrom(ctx).Subject, "-")
+			}
+			return Submit(ctx, engine, counters, id, addTo{c.N}, false)
 		}),
 		Handle(func(_ context.Context, c *explode) error { panic(c.Why) }),
 	)
@@ -212,6 +216,10 @@ func TestWhatCannotBeHandledIsParkedWithItsPayloadAndTheNextCommandGoesOn(t *tes
 		"no id":              {with(bad, HeaderID, ""), offset, "no usable id"},
 		"an id of another":   {with(bad, HeaderID, "order 7"), offset, "no usable id"},
 		"the nil UUID":       {with(bad, HeaderID, "00000000-0000-0000-0000-000000000000"), offset, "no usable id"},
+		"another subject":    {with(payload(`{"n":7,"to":"1"}`), HeaderSubject, "counter-2"), id(7), `the command is for stream counter-1, but the key of its message is "counter-1" and its ce_subject is "counter-2"`},
+		"no subject":         {with(payload(`{"n":7,"to":"1"}`), HeaderSubject, ""), id(7), `its ce_subject is ""`},
+		"another stream":     {payload(`{"n":7,"to":"2"}`), id(7), `the command is for stream counter-2, but the key of its message is "counter-1"`},
+		"another key":        {with(payload(`{"n":7,"to":"2"}`), HeaderSubject, "counter-2"), id(7), `the command is for stream counter-2, but the key of its message is "counter-1"`},
 		"nothing but a text": {kafka.Record{Topic: commands.Topic, Partition: -1, Key: []byte("counter-1"), Value: []byte("hello")}, offset, "no usable id"},
 	} {
 		t.Run(what, func(t *testing.T) {
