@@ -96,6 +96,8 @@ type Line struct {
 	Discount  int64  `json:"discount"`
 	Tax       int64  `json:"tax" doc:"Included in the total"`
 	Total     int64  `json:"total" doc:"quantity * unit_price - discount"`
+	TaxRate   int64  `json:"tax_rate,omitzero" doc:"Basis points of the net price"`
+	Backorder bool   `json:"backorder,omitzero" doc:"May wait for stock"`
 }
 
 // Totals are the sums of an order in minor units: lines + delivery - discount = total, and
@@ -106,6 +108,8 @@ type Totals struct {
 	Discount int64 `json:"discount"`
 	Tax      int64 `json:"tax"`
 	Total    int64 `json:"total"`
+
+	DeliveryTax int64 `json:"delivery_tax,omitzero" doc:"Of the delivery; included in tax"`
 }
 
 // OrderPlaced says all there is to say of a new order, but for what is personal.
@@ -121,6 +125,7 @@ type OrderPlaced struct {
 	Country       string        `json:"country"`
 	Delivery      string        `json:"delivery"`
 	PaymentMethod string        `json:"payment_method"`
+	DiscountCode  string        `json:"discount_code,omitzero"`
 	Lines         []Line        `json:"lines"`
 	Totals        Totals        `json:"totals"`
 }
