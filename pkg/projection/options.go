@@ -11,9 +11,10 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultQueue     = 8192
-	DefaultStep      = 2000
-	DefaultMaxBroken = 10_000
+	DefaultQueue      = 16_384
+	DefaultQueueBytes = 16 << 20
+	DefaultStep       = 8192
+	DefaultMaxBroken  = 10_000
 )
 
 // Options are what a projection is made of.
@@ -33,8 +34,12 @@ type Options struct {
 	// at most once. Its error is logged: the store holds the truth. Nil: nobody is told.
 	DeadLetter func(ctx context.Context, d DeadLetter) error
 
-	Queue     int // records that wait at the most; default DefaultQueue
-	Step      int // records of one transaction at the most; default DefaultStep
+	Queue      int // records that wait at the most; default DefaultQueue
+	QueueBytes int // bytes of records that wait, about, at the most; default DefaultQueueBytes
+	// Step is how many records one transaction takes at the most; default DefaultStep. A step
+	// takes what waits, so it is this large only when the view is far behind: then each page of
+	// an index that is written takes up as many new entries as possible.
+	Step      int
 	MaxBroken int // broken keys of the partitions owned; beyond it the view itself is at fault and the partitions wait; default DefaultMaxBroken
 
 	// Linger is how long Run waits for more records, at the most, when the last step was a
@@ -55,6 +60,9 @@ func (o *Options) defaults() error {
 	}
 	if o.Queue <= 0 {
 		o.Queue = DefaultQueue
+	}
+	if o.QueueBytes <= 0 {
+		o.QueueBytes = DefaultQueueBytes
 	}
 	if o.Step <= 0 {
 		o.Step = DefaultStep

@@ -75,7 +75,7 @@ func New(ctx context.Context, o Options) (*Projection, error) {
 	}
 	p := &Projection{
 		o: o, name: o.View.Name(), version: int64(o.View.Version()), sources: o.View.Sources(),
-		queue: newQueue(o.Queue), stepper: make(chan struct{}, 1), claims: make(map[kafka.Partition]*claim),
+		queue: newQueue(o.Queue, o.QueueBytes), stepper: make(chan struct{}, 1), claims: make(map[kafka.Partition]*claim),
 		condemned: make(map[*Record]string), broken: make(map[brokenID]int32),
 	}
 	if err := o.Store.Migrate(ctx, "projection", schema); err != nil {
