@@ -2,6 +2,7 @@ package es
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -22,6 +23,7 @@ type Behaviour interface {
 	evolve(event, state any) any
 	encode(event any) (Record, error)
 	encodeState(state any) ([]byte, error)
+	deadline(state any) time.Time
 }
 
 // Fold returns the state that a stored stream has, from its state row and the records
@@ -62,6 +64,19 @@ func (a *Aggregate[S, E, C]) decide(command, state any) ([]any, error) {
 func (a *Aggregate[S, E, C]) evolve(event, state any) any { return a.Evolve(event.(E), state.(S)) }
 
 func (a *Aggregate[S, E, C]) encode(event any) (Record, error) { return a.Codec.Encode(event.(E)) }
+
+// deadline is when the stream wants to be woken, as logs store it: never before the time that
+// the decider has named, lest it finds that it is too early.
+func (a *Aggregate[S, E, C]) deadline(state any) time.Time {
+	if a.Deadline == nil {
+		return time.Time{}
+	}
+	due := a.Deadline(state.(S)).UTC()
+	if kept := due.Truncate(time.Microsecond); kept.Before(due) {
+		return kept.Add(time.Microsecond)
+	}
+	return due
+}
 
 func (a *Aggregate[S, E, C]) encodeState(state any) ([]byte, error) {
 	data, err := json.Marshal(state.(S))

@@ -50,7 +50,11 @@ func (e *Engine) decideBatch(todo []*pending, now time.Time) (*decision, bool) {
 			d.write.Seen = -1
 		}
 	}
-	if err := d.states(); err != nil {
+	err := d.states()
+	if err == nil {
+		err = d.timers()
+	}
+	if err != nil {
 		err.command(todo).park = err.Error()
 		return d, false
 	}
@@ -86,6 +90,11 @@ func (d *decision) decide(p *pending, now time.Time) error {
 			}
 		}
 		d.refuse(p, outcome, refusal)
+		return nil
+	}
+	if early(p) {
+		outcome.Version = s.version
+		d.conclude(p, outcome)
 		return nil
 	}
 	events, err := p.Of.decide(p.Body, s.state)

@@ -5,6 +5,8 @@
 // engine) and the relay, which publishes what the engine has appended to the log.
 package es
 
+import "time"
+
 // Decider is the behaviour of one kind of stream: what a command decides on a state, and
 // how an event changes it. Its functions are pure; time, ids, prices and the caller are
 // data in the command.
@@ -23,6 +25,12 @@ type Decider[S, E, C any] struct {
 	Decide func(C, S) ([]E, error)
 	// Evolve returns the state after an event. It may change S in place.
 	Evolve func(E, S) S
+	// Deadline returns when the stream wants to be woken next; the zero time means never, and
+	// so does a nil function. Whenever it changes, the engine writes the stream's timer in the
+	// same append, so that no deadline is lost; at that time the stream gets a command (see
+	// Command.Due). It is rounded up to the microsecond. Where a new release computes it
+	// differently, a stream's timer changes with its next event or when it is woken.
+	Deadline func(S) time.Time
 }
 
 // Stream returns the name of the stream of the thing with the given id.

@@ -53,6 +53,11 @@ type Command struct {
 	// never correctness: the log refuses the append and the engine decides again on what is there.
 	Creates bool
 
+	// Due says that the command answers the stream's timer, and which one: that of this time. If
+	// the stream's deadline is later by now, or there is none, the command succeeds and nothing
+	// is decided. Where the deadline is not what the timer said, the timer is set anew.
+	Due time.Time
+
 	// Parked is what to keep if the command can't be handled for a fault of ours.
 	Parked Parked
 
@@ -99,6 +104,8 @@ type Options struct {
 	Publish func(context.Context, []Answer) error
 	// OnAppend is told of each batch that is in the log, in order, on the engine's loop; optional.
 	OnAppend func(Head, []Record)
+	// OnTimers is told of the timers that were set, on the engine's loop; optional.
+	OnTimers func([]Timer)
 	// Cursors lets others' cursors ride in the next append for nothing; optional.
 	Cursors  func() []Cursor
 	Observer Observer // optional

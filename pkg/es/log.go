@@ -90,6 +90,12 @@ type Log interface {
 	// What Outcomes tells of a command by its events stays.
 	ExpireOutcomes(ctx context.Context, before time.Time, limit int) (int, error)
 
+	// DueTimers hands out timers that are due at now, up to limit (MaxRead at the most), the
+	// earliest first, and notes in the same transaction that they were: the same timer is not
+	// handed out again, to any instance, before again has passed by the callers' clocks. A timer
+	// stays, and is handed out over and over, until the deadline of its stream changes.
+	DueTimers(ctx context.Context, now time.Time, again time.Duration, limit int) ([]Timer, error)
+
 	// Close releases what the log holds. Waits that are under way end with an error.
 	Close() error
 }
@@ -214,6 +220,13 @@ type Parked struct {
 	Time     time.Time // when it was parked last
 }
 
+// Timer says when a stream is to be woken: the deadline of its state (see Decider.Deadline).
+type Timer struct {
+	Stream  string
+	Version int64     // of the stream, when the timer was set
+	Due     time.Time // in a batch, the zero time deletes the stream's timer
+}
+
 // Cursor is how far a named reader of the log has come.
 type Cursor struct {
 	Name     string
@@ -229,6 +242,7 @@ type Batch struct {
 	States   []State
 	Parked   []Parked
 	Cursors  []Cursor
+	Timers   []Timer // of streams of the batch, as of their versions after it; one of a stream replaces the one before
 }
 
 // ConflictError says that a batch was not written since others have written before.

@@ -27,14 +27,16 @@ type stream struct {
 	of      Behaviour // that decided last
 	state   any
 	version int64
-	stateAt int64 // version of the state row in the log
-	size    int   // of the state's last encoding, in bytes
-	broken  error // why its events can't be folded
-	guessed bool  // taken to be new, and not looked up
+	stateAt int64     // version of the state row in the log
+	size    int       // of the state's last encoding, in bytes
+	broken  error     // why its events can't be folded
+	guessed bool      // taken to be new, and not looked up
+	due     time.Time // of the timer in the log; zero if there is none
 
 	// Within the step:
 	base  int64 // version before the batch
 	batch bool  // decided on in this batch
+	woken bool  // by its timer, in this batch
 }
 
 // Step decides one batch and appends it, or does nothing if no command waits. On an error
@@ -152,7 +154,7 @@ func (e *Engine) settle(d *decision, head Head) {
 		d.byName[s.Stream].stateAt = s.Version
 	}
 	for _, s := range d.streams {
-		s.batch, s.guessed = false, false
+		s.batch, s.guessed, s.woken = false, false, false
 		e.streams.put(s.name, s)
 	}
 	// Cached states are known to be current as of seen only. Where others have written, seen
@@ -161,6 +163,12 @@ func (e *Engine) settle(d *decision, head Head) {
 		e.seen = head.Position
 	} else if e.behind++; e.behind == maxBehind {
 		e.forget()
+	}
+	for _, t := range d.write.Timers {
+		d.byName[t.Stream].due = t.Due
+	}
+	if e.opts.OnTimers != nil && len(d.write.Timers) > 0 {
+		e.opts.OnTimers(d.write.Timers)
 	}
 	if e.opts.OnAppend != nil && len(d.write.Events) > 0 {
 		e.opts.OnAppend(head, d.write.Events)
@@ -245,7 +253,7 @@ func (e *Engine) load(ctx context.Context, todo []*pending) error {
 			s = &stream{name: p.Stream}
 			ask, of = append(ask, StreamQuery{Stream: p.Stream, StateVersion: p.Of.stateVersion()}), append(of, p.Of)
 		}
-		s.base, s.batch = s.version, false // of an earlier batch
+		s.base, s.batch, s.woken = s.version, false, false // of an earlier batch
 		found[p.Stream] = s
 	}
 	if len(ask) > 0 {
@@ -271,7 +279,9 @@ func (e *Engine) load(ctx context.Context, todo []*pending) error {
 func (s *stream) fold(of Behaviour, st StreamState) {
 	s.of, s.version, s.base, s.stateAt, s.size = of, st.Version, st.Version, st.StateAt, len(st.State)
 	s.broken = safely(func() (err error) {
-		s.state, err = of.fold(st)
+		if s.state, err = of.fold(st); err == nil && s.version > 0 {
+			s.due = of.deadline(s.state)
+		}
 		return err
 	})
 }

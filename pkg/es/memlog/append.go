@@ -24,6 +24,7 @@ func (l *Log) Append(ctx context.Context, b es.Batch) (h es.Head, err error) {
 		s.appendEvents(&b, plan)
 		s.appendOutcomes(&b, plan, base)
 		s.appendRest(&b)
+		s.setTimers(plan)
 		h = s.head()
 		for _, open := range s.logs {
 			open.watch.Advance(h.Position)

@@ -41,6 +41,7 @@ type Store struct {
 	parked   []es.Parked // in the order of first parking
 	leases   map[string]lease
 	cursors  map[string]int64
+	timers   map[string]timer
 }
 
 // outcome is an outcome row. Once expired, it says at which event the command is found.

@@ -145,6 +145,10 @@ func (w *writer) append(ctx context.Context, b *es.Batch, plan *stored.Plan) (ba
 		m.array(typeText, len(b.Cursors), func(i int) { m.text(b.Cursors[i].Name) })
 		m.array(typeInt8, len(b.Cursors), func(i int) { m.i64(b.Cursors[i].Position) })
 	})
+	extra("arm", len(plan.Armed), 3, func(m *message) { bindTimers(m, plan.Armed) })
+	extra("disarm", len(plan.Disarmed), 1, func(m *message) {
+		m.array(typeText, len(plan.Disarmed), func(i int) { m.text(plan.Disarmed[i].Stream) })
+	})
 	// Nothing before this point waits for the lock or holds it. What is left to send is so short
 	// that it goes out whole: a client that freezes in the middle of a batch freezes without the lock.
 	m.bind("", "lock", 0, nil)

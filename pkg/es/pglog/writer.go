@@ -68,6 +68,7 @@ func (w *writer) connect(ctx context.Context, l *Log) (err error) {
 	for name, sql := range map[string]string{
 		"lock": fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, l.lock), "batch": insertBatch, "erase": erase,
 		"strays": insertStrays, "park": park, "cursors": saveCursors,
+		"arm": armTimers, "disarm": disarmTimers,
 	} {
 		if _, err := conn.Prepare(ctx, name, sql, nil); err != nil {
 			return fmt.Errorf("prepare %s: %w", name, err)

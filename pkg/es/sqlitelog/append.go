@@ -54,6 +54,7 @@ func (c *conn) append(b *es.Batch, plan *stored.Plan) (head int64, err error) {
 			func() error { return c.insertOutcomes(b, base, plan) },
 			func() error { return c.park(b.Parked) },
 			func() error { return c.saveCursors(b.Cursors) },
+			func() error { return c.setTimers(plan) },
 		} {
 			if err := write(); err != nil {
 				return err

@@ -12,6 +12,8 @@ import (
 
 // Plan is what a batch's rows need beside the batch.
 type Plan struct {
+	// Armed and Disarmed are the timers that are set and deleted.
+	Armed, Disarmed []es.Timer
 	// Streams says, for each of the batch's streams, what the batch does to it.
 	Streams []Change
 	// Of is, for each event, the index of its stream.
@@ -50,6 +52,9 @@ func NewPlan(b *es.Batch) (Plan, error) {
 		return p, err
 	}
 	if err := p.commands(b); err != nil {
+		return p, err
+	}
+	if err := p.timers(b); err != nil {
 		return p, err
 	}
 	for _, c := range b.Cursors {
