@@ -133,7 +133,8 @@ type Engine struct {
 
 	// Owned by Step.
 	batch    []*pending
-	seen     int64 // cached states are current as of this position; -1: not known
+	epoch    string
+	seen     int64 // cached states are current as of this position of the epoch; -1: not known
 	behind   int   // appends since seen stayed behind the head
 	alone    int   // commands to be decided one by one, since one of them makes batches that break the rules of the log
 	certain  bool  // the batch's ids must all be looked up: a guess was wrong, or an append's result is unknown

@@ -44,6 +44,13 @@ func (f *Feed) Read(ctx context.Context, after int64, limit int) ([]Record, erro
 	return f.log.Read(ctx, after, limit)
 }
 
+// Forget drops what is in memory, of which the log may know nothing any more.
+func (f *Feed) Forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.records = nil
+}
+
 func (f *Feed) held(after int64, limit int) []Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,13 @@ type Log interface {
 	// Head returns where the log ends.
 	Head(ctx context.Context) (Head, error)
 
+	// NewEpoch begins a new life of the log, as whoever restored its database to an earlier point
+	// must do: what the old life had written after that point is on the topics, and positions and
+	// versions come again with other contents. The new epoch's Generation is above the log's own
+	// and above the one given. In one transaction with it all cursors are forgotten, since
+	// what their readers have read may be of another future. It returns the head under the new epoch.
+	NewEpoch(ctx context.Context, above int64) (Head, error)
+
 	// Append writes the whole batch in one transaction under the log's lock, or nothing.
 	// Event i gets position Head-len(Events)+1+i, where Head is what it returns: positions are
 	// 1..n over the life of the log, without gaps, in commit order.
@@ -35,6 +43,7 @@ type Log interface {
 	// version than the one named there; and only if each event's version is its stream's next, and
 	// no command of b.Outcomes or b.Parked has an outcome or an event already, or is parked with another digest (an empty one is
 	// like any). Otherwise it returns a *ConflictError and nothing is written.
+	// An error that wraps ErrEpochChanged says that the log runs under another epoch than b.Epoch, and that nothing is written.
 	// A stored outcome is never overwritten. An outcome deletes the parked command of the same id.
 	// States replace older ones only. An error that wraps ErrInvalidBatch means that the batch can
 	// never be written. Any other error leaves it unknown whether it was; read Outcomes to know.
@@ -101,10 +110,22 @@ type Log interface {
 }
 
 // Head is the end of a log. Epoch names one life of the log: it is made with the
-// database and changes when the log is restored to an earlier point.
+// database, and another one begins when the log was restored to an earlier point (see
+// Log.NewEpoch). Epoch and position together name one event for ever.
 type Head struct {
 	Epoch    string
 	Position int64
+}
+
+// Generation is the place of an epoch in the row of a log's epochs: the number that its
+// name begins with, as in 2-8f3a…, and 1 for the epoch that came with the database.
+func Generation(epoch string) int64 {
+	number, _, ok := strings.Cut(epoch, "-")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !ok || err != nil || n < 1 {
+		return 1
+	}
+	return n
 }
 
 // Record is a stored event.
@@ -235,6 +256,7 @@ type Cursor struct {
 
 // Batch is what one append writes.
 type Batch struct {
+	Epoch    string          // under which the writer read all of this; empty: whichever it is
 	Seen     int64           // the head where the writer last saw it; -1: compare the streams' versions in any case
 	Streams  []StreamVersion // every stream decided on, refusals and no-ops included, before the batch
 	Events   []Record        // in order; versions continue those of Streams
@@ -256,6 +278,14 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("es: append conflicts on streams [%s], %d known commands and %d that are parked for another request",
 		strings.Join(e.Streams, " "), len(e.Commands), len(e.Reused))
 }
+
+// ErrEpochChanged is wrapped by Append's error when a new epoch has begun since the writer
+// read the head: what it knows of streams and commands may be of a future that is lost.
+var ErrEpochChanged = errors.New("es: the log runs under a new epoch")
+
+// ErrRestored is wrapped by the error of whoever finds that a log was restored to an earlier
+// point, and that no new epoch was begun.
+var ErrRestored = errors.New("the log was restored to an earlier point")
 
 // ErrClosed is returned by calls on a log that was closed.
 var ErrClosed = errors.New("es: log is closed")

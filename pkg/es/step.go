@@ -51,7 +51,7 @@ func (e *Engine) Step(ctx context.Context) (Stepped, error) {
 		if err != nil {
 			return Stepped{}, fmt.Errorf("es: read the log's head: %w", err)
 		}
-		e.seen = head.Position
+		e.epoch, e.seen = head.Epoch, head.Position
 	}
 	started := e.opts.Clock()
 	// As precise as logs store it, so that what is published now and again from the log is the same.
@@ -70,6 +70,10 @@ func (e *Engine) Step(ctx context.Context) (Stepped, error) {
 		var conflict *ConflictError
 		if errors.As(err, &conflict) {
 			e.opts.Observer.Conflicted(len(conflict.Streams), len(conflict.Commands))
+			return Stepped{Again: true}, nil
+		}
+		if errors.Is(err, ErrEpochChanged) {
+			e.outcomes.clear() // streams are forgotten already; both may be of a future that is lost
 			return Stepped{Again: true}, nil
 		}
 		if errors.Is(err, ErrInvalidBatch) {
@@ -96,6 +100,7 @@ func (e *Engine) append(ctx context.Context, d *decision) error {
 	if e.opts.Cursors != nil {
 		d.write.Cursors = e.opts.Cursors()
 	}
+	d.write.Epoch = e.epoch
 	failpoint.Hit("engine.before_commit")
 	head, err := e.opts.Log.Append(ctx, d.write)
 	if err != nil {

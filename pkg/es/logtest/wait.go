@@ -153,6 +153,7 @@ func calls(f *fixture) map[string]func() error {
 	id := f.id()
 	return map[string]func() error{
 		"Head":           func() error { _, err := f.log.Head(f.ctx); return err },
+		"NewEpoch":       func() error { _, err := f.log.NewEpoch(f.ctx, 0); return err },
 		"Append":         func() error { _, err := f.log.Append(f.ctx, commandOn(id, 0, "order-9", 0, 1)); return err },
 		"Load":           func() error { _, err := f.log.Load(f.ctx, []es.StreamQuery{{Stream: "order-1"}}); return err },
 		"Outcomes":       func() error { _, err := f.log.Outcomes(f.ctx, []uuid.UUID{id}); return err },

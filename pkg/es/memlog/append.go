@@ -17,6 +17,9 @@ func (l *Log) Append(ctx context.Context, b es.Batch) (h es.Head, err error) {
 		if err != nil {
 			return err
 		}
+		if b.Epoch != "" && b.Epoch != s.epoch {
+			return es.ErrEpochChanged
+		}
 		if conflict := s.conflict(&b, &plan); conflict != nil {
 			return conflict
 		}

@@ -28,10 +28,16 @@ type Options struct {
 // opens another one to restart a service.
 type Store struct {
 	clock func() time.Time
-	epoch string
+	first string // epoch
 
-	mu       sync.Mutex
-	logs     []*Log // open ones, in order of opening
+	mu   sync.Mutex
+	logs []*Log // open ones, in order of opening
+	content
+}
+
+// content is what is in a store, and in its backups.
+type content struct {
+	epoch    string
 	events   []es.Record
 	streams  map[string][]int64 // position by version - 1
 	personal map[int64][]byte   // by position
@@ -65,9 +71,11 @@ func NewStore(opts Options) *Store {
 		opts.Epoch = "memory"
 	}
 	return &Store{
-		clock: opts.Clock, epoch: opts.Epoch,
-		streams: map[string][]int64{}, personal: map[int64][]byte{}, outcomes: map[uuid.UUID]outcome{},
-		states: map[string]es.State{}, leases: map[string]lease{}, cursors: map[string]int64{},
+		clock: opts.Clock, first: opts.Epoch,
+		content: content{
+			epoch: opts.Epoch, streams: map[string][]int64{}, personal: map[int64][]byte{}, outcomes: map[uuid.UUID]outcome{},
+			states: map[string]es.State{}, leases: map[string]lease{}, cursors: map[string]int64{},
+		},
 	}
 }
 
@@ -79,6 +87,7 @@ func (s *Store) Open() *Log {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := &Log{store: s, watch: headwatch.New(int64(len(s.events)))}
+	l.watch.See(s.head())
 	s.logs = append(s.logs, l)
 	return l
 }
@@ -117,6 +126,21 @@ func (l *Log) Head(ctx context.Context) (h es.Head, err error) {
 }
 
 func (s *Store) head() es.Head { return es.Head{Epoch: s.epoch, Position: int64(len(s.events))} }
+
+// NewEpoch implements es.Log. The epoch's name is its generation and the store's first epoch, so
+// that it is the same in every run.
+func (l *Log) NewEpoch(ctx context.Context, above int64) (h es.Head, err error) {
+	err = l.do(ctx, "begin a new epoch", func(s *Store) error {
+		s.epoch = fmt.Sprintf("%d-%s", max(es.Generation(s.epoch), above)+1, s.first)
+		clear(s.cursors)
+		h = s.head()
+		for _, open := range s.logs {
+			open.watch.See(h)
+		}
+		return nil
+	})
+	return h, err
+}
 
 // Wait implements es.Log.
 func (l *Log) Wait(ctx context.Context, after int64) error {

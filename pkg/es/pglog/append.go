@@ -26,7 +26,7 @@ func (l *Log) Append(ctx context.Context, b es.Batch) (es.Head, error) {
 	if err != nil {
 		return es.Head{}, l.explain("append", err)
 	}
-	l.watch.Advance(head.Position)
+	l.watch.See(head)
 	if len(b.Events) > 0 {
 		l.tell()
 	}
@@ -45,7 +45,7 @@ func (l *Log) append(ctx context.Context, b *es.Batch) (es.Head, error) {
 		return es.Head{}, err
 	}
 	defer func() { l.writer <- w }()
-	base, err := w.append(ctx, b, &plan)
+	head, err := w.append(ctx, b, &plan)
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && (pg.Code == stateConflict || pg.Code == stateUnique) {
 		if conflict := l.conflict(ctx, b); conflict != nil {
 			return es.Head{}, conflict
@@ -54,7 +54,8 @@ func (l *Log) append(ctx context.Context, b *es.Batch) (es.Head, error) {
 	if err != nil {
 		return es.Head{}, err
 	}
-	return es.Head{Epoch: w.epoch, Position: base + int64(len(b.Events))}, nil
+	head.Position += int64(len(b.Events))
+	return head, nil
 }
 
 // conflict names the streams and commands that stand in the way of a batch that was refused;
@@ -70,6 +71,15 @@ func (l *Log) conflict(ctx context.Context, b *es.Batch) error {
 	}
 	for i := range b.Parked {
 		commands, digests = append(commands, b.Parked[i].Command), append(digests, stored.Clean(b.Parked[i].Digest))
+	}
+	if b.Epoch != "" {
+		head, err := l.Head(ctx)
+		if err != nil {
+			return err
+		}
+		if head.Epoch != b.Epoch {
+			return es.ErrEpochChanged
+		}
 	}
 	conflict := &es.ConflictError{}
 	var stream string
@@ -118,12 +128,12 @@ func (l *Log) query(ctx context.Context, sql string, args, targets []any, row fu
 }
 
 // append sends the whole append as one pipeline with one Sync, and returns the head of before.
-func (w *writer) append(ctx context.Context, b *es.Batch, plan *stored.Plan) (base int64, err error) {
+func (w *writer) append(ctx context.Context, b *es.Batch, plan *stored.Plan) (base es.Head, err error) {
 	m := &message{b: w.buffer[:0]}
 	portals := []string{"batch"}
 	err = w.bindBatch(m, b, plan)
 	if err != nil {
-		return 0, err
+		return es.Head{}, err
 	}
 	extra := func(portal string, n int, parameters int16, values func(m *message)) {
 		if n > 0 {
@@ -174,7 +184,7 @@ func (w *writer) bindBatch(m *message, b *es.Batch, plan *stored.Plan) error {
 			continued = append(continued, i)
 		}
 	}
-	m.bind("batch", "batch", 28, func(m *message) {
+	m.bind("batch", "batch", 29, func(m *message) {
 		m.i64(b.Seen)
 		m.array(typeText, len(b.Streams), func(i int) { m.text(b.Streams[i].Stream) })
 		m.array(typeInt8, len(b.Streams), func(i int) { m.i64(b.Streams[i].Version) })
@@ -186,6 +196,7 @@ func (w *writer) bindBatch(m *message, b *es.Batch, plan *stored.Plan) error {
 		m.array(typeBytea, len(b.States), func(i int) { m.bytes(b.States[i].Data) })
 		m.array(typeText, len(continued), func(i int) { m.text(b.Streams[continued[i]].Stream) })
 		m.array(typeInt8, len(continued), func(i int) { m.i64(b.Streams[continued[i]].Version) })
+		m.text(b.Epoch)
 	})
 	return nil
 }

@@ -118,6 +118,7 @@ func open(ctx context.Context, url, schema string, opts Options) (*Log, error) {
 		return nil, fmt.Errorf("read the head: %w", err)
 	}
 	l.watch = headwatch.New(head.Position)
+	l.watch.See(head)
 	l.writer <- &writer{}
 	l.start()
 	return l, nil
@@ -157,7 +158,36 @@ func (l *Log) Head(ctx context.Context) (h es.Head, err error) {
 	err = l.read(ctx, "read the head", func(ctx context.Context) error {
 		return l.pool.QueryRow(ctx, selectHead).Scan(&h.Epoch, &h.Position)
 	})
-	return h, err
+	if err != nil {
+		return es.Head{}, err
+	}
+	l.watch.See(h)
+	return h, nil
+}
+
+// NewEpoch implements es.Log.
+func (l *Log) NewEpoch(ctx context.Context, above int64) (h es.Head, err error) {
+	err = l.read(ctx, "begin a new epoch", func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, l.lock); err != nil {
+				return err
+			}
+			if err := tx.QueryRow(ctx, selectHead).Scan(&h.Epoch, &h.Position); err != nil {
+				return err
+			}
+			generation := strconv.FormatInt(max(es.Generation(h.Epoch), above)+1, 10)
+			if err := tx.QueryRow(ctx, renewEpoch, generation).Scan(&h.Epoch); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, deleteCursors)
+			return err
+		})
+	})
+	if err != nil {
+		return es.Head{}, err
+	}
+	l.watch.See(h)
+	return h, nil
 }
 
 // read runs fn, which uses the pool, within the log's time-out.

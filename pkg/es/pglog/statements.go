@@ -13,14 +13,15 @@ package pglog
 //	states: $23 stream, $24 version, $25 state version, $26 data
 //	streams that are continued: $27 name, $28 version; they are checked also where the head has
 //	not moved, lest a gap is written. That a stream is new is checked by the index.
+//	$29 epoch, or ''
 const insertBatch = `
 WITH log AS MATERIALIZED (
 	SELECT CASE (
 		SELECT count(*)
 		FROM unnest(CASE h.head WHEN $1::int8 THEN $27::text[] ELSE $2::text[] END, CASE h.head WHEN $1 THEN $28::int8[] ELSE $3::int8[] END) q (stream, version)
 		WHERE q.version <> coalesce((SELECT max(e.version) FROM events e WHERE e.stream = q.stream), 0)
-	) WHEN 0 THEN h.head ELSE conflict() END AS head
-	FROM (SELECT coalesce((SELECT max(position) FROM events), 0) AS head) h
+	) + CASE WHEN $29::text IN ('', h.epoch) THEN 0 ELSE 1 END WHEN 0 THEN h.head ELSE conflict() END AS head, h.epoch
+	FROM (SELECT coalesce((SELECT max(position) FROM events), 0) AS head, epoch FROM log) h -- the table
 ), new_events AS (
 	INSERT INTO events (position, stream, version, type, schema, time, flags, meta, data)
 	SELECT log.head + u.place, u.stream, u.version, u.type, u.schema, u.time, u.flags, u.meta, u.data
@@ -46,7 +47,7 @@ WITH log AS MATERIALIZED (
 	ON CONFLICT (stream) DO UPDATE SET version = excluded.version, state_version = excluded.state_version, data = excluded.data
 	WHERE excluded.version > s.version OR excluded.version = s.version AND excluded.state_version <> s.state_version
 )
-SELECT head FROM log`
+SELECT head, epoch FROM log`
 
 // The others are sent with the batches that need them. Those that need the head of before the
 // batch ($1 is the number of its events) find it behind them.
@@ -86,6 +87,9 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE excluded.pos
 // The queries of reads.
 const (
 	eventColumns = `e.position, e.stream, e.version, e.type, e.schema, e.time, e.flags, e.meta, e.data`
+
+	renewEpoch    = `UPDATE log SET epoch = $1::text || '-' || replace(gen_random_uuid()::text, '-', '') RETURNING epoch`
+	deleteCursors = `DELETE FROM cursors`
 
 	selectHead = `SELECT epoch, coalesce((SELECT max(position) FROM events), 0) FROM log`
 

@@ -22,7 +22,6 @@ var longAgo = time.Unix(1, 0)
 // writer is the one connection that appends.
 type writer struct {
 	conn   *pgconn.PgConn // nil before the first use, and after one failed
-	epoch  string         // as of the connection: a restore ends connections
 	buffer []byte
 }
 
@@ -74,14 +73,7 @@ func (w *writer) connect(ctx context.Context, l *Log) (err error) {
 			return fmt.Errorf("prepare %s: %w", name, err)
 		}
 	}
-	result := conn.ExecParams(ctx, selectHead, nil, nil, nil, nil).Read()
-	if result.Err != nil {
-		return fmt.Errorf("read the epoch: %w", result.Err)
-	}
-	if len(result.Rows) != 1 {
-		return errors.New("read the epoch: the log has none")
-	}
-	w.conn, w.epoch = conn, string(result.Rows[0][0])
+	w.conn = conn
 	return nil
 }
 
@@ -93,7 +85,7 @@ func hangUp(conn *pgconn.PgConn) {
 
 // exchange sends a pipeline that ends with a Sync, in one write, and reads the answers. After
 // an error of the server the connection goes on; after any other it is given up.
-func (w *writer) exchange(ctx context.Context, pipeline []byte) (head int64, err error) {
+func (w *writer) exchange(ctx context.Context, pipeline []byte) (head es.Head, err error) {
 	conn := w.conn
 	stop := context.AfterFunc(ctx, func() { _ = conn.Conn().SetDeadline(longAgo) })
 	var refused *pgconn.PgError
@@ -103,8 +95,8 @@ func (w *writer) exchange(ctx context.Context, pipeline []byte) (head int64, err
 		msg, err = conn.ReceiveMessage(context.Background())
 		switch msg := msg.(type) {
 		case *pgproto3.DataRow: // of the lock (empty) and of the batch
-			if len(msg.Values) == 1 && len(msg.Values[0]) == 8 {
-				head = int64(binary.BigEndian.Uint64(msg.Values[0]))
+			if len(msg.Values) == 2 && len(msg.Values[0]) == 8 {
+				head = es.Head{Position: int64(binary.BigEndian.Uint64(msg.Values[0])), Epoch: string(msg.Values[1])}
 			}
 		case *pgproto3.ErrorResponse:
 			refused = pgconn.ErrorResponseToPgError(msg)
@@ -118,9 +110,9 @@ func (w *writer) exchange(ctx context.Context, pipeline []byte) (head int64, err
 	}
 	switch {
 	case refused != nil:
-		return 0, refused
+		return es.Head{}, refused
 	case err != nil && ctx.Err() != nil:
-		return 0, fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+		return es.Head{}, fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 	}
 	return head, err
 }

@@ -14,40 +14,42 @@ import (
 
 // Append implements es.Log. Once the write has begun, ctx does not end it: it is short, and
 // a half-known result costs more.
-func (l *Log) Append(ctx context.Context, b es.Batch) (es.Head, error) {
-	h := es.Head{Epoch: l.epoch}
+func (l *Log) Append(ctx context.Context, b es.Batch) (h es.Head, err error) {
 	plan, err := stored.NewPlan(&b)
 	if err != nil {
 		return es.Head{}, fmt.Errorf("sqlitelog: append: %w", err)
 	}
 	err = l.write(ctx, "append", func(c *conn) (err error) {
-		h.Position, err = c.append(&b, &plan)
+		h, err = c.append(&b, &plan)
 		return err
 	})
 	if err != nil {
 		return es.Head{}, err
 	}
-	l.watch.Advance(h.Position)
+	l.watch.See(h)
 	return h, nil
 }
 
 // append writes the batch. That a command or version is there already shows as a row that
 // exists, with no query for it; only then, and when others have written, are rows looked up.
-func (c *conn) append(b *es.Batch, plan *stored.Plan) (head int64, err error) {
+func (c *conn) append(b *es.Batch, plan *stored.Plan) (head es.Head, err error) {
 	if err := c.securely(len(plan.Erasures) > 0); err != nil {
-		return 0, err
+		return es.Head{}, err
 	}
 	err = c.transaction(func() error {
-		base, err := c.head()
-		if err != nil {
+		if head, err = c.head(); err != nil {
 			return err
 		}
+		if b.Epoch != "" && b.Epoch != head.Epoch {
+			return es.ErrEpochChanged
+		}
+		base := head.Position
 		if base != b.Seen {
 			if err := c.conflict(b); err != nil {
 				return err
 			}
 		}
-		head = base + int64(len(b.Events))
+		head.Position += int64(len(b.Events))
 		for _, write := range [...]func() error{
 			func() error { return c.insertEvents(b, base, plan) },
 			func() error { return c.insertPersonal(b, base, plan) },
@@ -66,9 +68,9 @@ func (c *conn) append(b *es.Batch, plan *stored.Plan) (head int64, err error) {
 		return head, err
 	}
 	if conflict := c.conflict(b); conflict != nil {
-		return 0, conflict
+		return es.Head{}, conflict
 	}
-	return 0, err
+	return es.Head{}, err
 }
 
 // securely has rows overwritten with zeros when they are deleted. It costs, so only while

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/es"
@@ -36,7 +37,6 @@ const pollInterval = 50 * time.Millisecond
 type Log struct {
 	path    string
 	opts    Options
-	epoch   string
 	watch   *headwatch.Watch
 	writer  chan *conn // holds the one writing connection while nobody uses it
 	readers chan *conn // nil where one has not been opened yet
@@ -82,20 +82,21 @@ func (l *Log) start(ctx context.Context) (*conn, error) {
 	if err := migrate(ctx, c, l.path, l.opts); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	err = c.rows(`SELECT epoch FROM log`, nil, func(s *sqlite.Stmt) error {
-		l.epoch = s.ColumnText(0)
-		return nil
-	})
-	head, err2 := c.head()
-	if err := errors.Join(err, err2); err != nil {
+	head, err := c.head()
+	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	l.watch = headwatch.New(head)
+	l.watch = headwatch.New(head.Position)
+	l.watch.See(head)
 	return c, nil
 }
 
-func (c *conn) head() (int64, error) {
-	return c.number(`SELECT coalesce(max(position), 0) FROM events`)
+func (c *conn) head() (h es.Head, err error) {
+	err = c.rows(`SELECT epoch, (SELECT coalesce(max(position), 0) FROM events) FROM log`, nil, func(s *sqlite.Stmt) error {
+		h = es.Head{Epoch: s.ColumnText(0), Position: s.ColumnInt64(1)}
+		return nil
+	})
+	return h, err
 }
 
 // read runs fn on a reading connection, in one transaction, so that all of it sees the same log.
@@ -153,12 +154,41 @@ func (l *Log) with(ctx context.Context, from chan *conn, open func(string, Optio
 
 // Head implements es.Log.
 func (l *Log) Head(ctx context.Context) (h es.Head, err error) {
-	h.Epoch = l.epoch
 	err = l.read(ctx, "read the head", func(c *conn) (err error) {
-		h.Position, err = c.head()
+		h, err = c.head()
 		return err
 	})
-	return h, err
+	if err != nil {
+		return es.Head{}, err
+	}
+	l.watch.See(h)
+	return h, nil
+}
+
+// NewEpoch implements es.Log.
+func (l *Log) NewEpoch(ctx context.Context, above int64) (h es.Head, err error) {
+	err = l.write(ctx, "begin a new epoch", func(c *conn) error {
+		return c.transaction(func() error {
+			if h, err = c.head(); err != nil {
+				return err
+			}
+			err := c.rows(`UPDATE log SET epoch = ? || '-' || lower(hex(randomblob(8))) RETURNING epoch`,
+				func(s *sqlite.Stmt) { s.BindText(1, strconv.FormatInt(max(es.Generation(h.Epoch), above)+1, 10)) },
+				func(s *sqlite.Stmt) error {
+					h.Epoch = s.ColumnText(0)
+					return nil
+				})
+			if err != nil {
+				return err
+			}
+			return c.rows(`DELETE FROM cursors`, nil, nil)
+		})
+	})
+	if err != nil {
+		return es.Head{}, err
+	}
+	l.watch.See(h)
+	return h, nil
 }
 
 // Wait implements es.Log.

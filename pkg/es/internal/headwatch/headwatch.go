@@ -15,6 +15,7 @@ import (
 // concurrent use.
 type Watch struct {
 	mu     sync.Mutex
+	epoch  string // of head, where See told of one
 	head   int64
 	moved  chan struct{} // closed at the next advance; nil while nobody waits
 	closed chan struct{}
@@ -45,6 +46,26 @@ func (w *Watch) Advance(head int64) {
 		close(w.moved)
 		w.moved = nil
 	}
+}
+
+// See advances the watch to a head that was read from the log. Under another epoch than the
+// last one seen the watch goes to where the log is, also back.
+func (w *Watch) See(head es.Head) {
+	w.mu.Lock()
+	changed := w.epoch != head.Epoch && w.epoch != ""
+	w.epoch = head.Epoch
+	w.mu.Unlock()
+	if changed {
+		w.Reset(head)
+	}
+	w.Advance(head.Position)
+}
+
+// Reset moves the watch to a head that may be lower than the one it stands at.
+func (w *Watch) Reset(head es.Head) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.epoch, w.head = head.Epoch, head.Position
 }
 
 // Close ends all waits, now and later, with es.ErrClosed. It says whether this call was the
