@@ -178,8 +178,8 @@ func (a *API) Marshal(w io.Writer, _ string, v any) error { return marshal(w, v)
 func (a *API) Unmarshal(_ string, data []byte, v any) error { return unmarshal(data, v) }
 
 // DocumentOperation prepares an operation that is being registered and adds it to the
-// OpenAPI document: a caller is required unless Security is Public, and the guard takes
-// over what huma would do with the body. huma.Register calls it.
+// OpenAPI document: a caller is required unless Security is Public, a body that may be {} may
+// be left out, and the guard takes over what huma would do with the body. huma.Register calls it.
 func (a *API) DocumentOperation(op *huma.Operation) {
 	if op.Security == nil {
 		op.Security = []map[string][]string{{bearer: {}}}
@@ -196,6 +196,9 @@ func (a *API) DocumentOperation(op *huma.Operation) {
 	// for the client to go away, takes the deadline for that, and ends the request's context:
 	// a caller who waits longer than 5 s would be cut off. The server has its own deadline.
 	op.BodyReadTimeout = 0
+	if mayBeEmpty(a.OpenAPI().Components.Schemas, op.RequestBody) {
+		op.RequestBody.Required = false
+	}
 	if !op.Hidden {
 		a.OpenAPI().AddOperation(op)
 	}

@@ -94,6 +94,65 @@ func TestAnEmptyBodyIsRefusedWhereOneIsNeeded(t *testing.T) {
 	wantProblem(t, send(a, r), http.StatusBadRequest, "body_required")
 }
 
+type cancelInput struct {
+	Body struct {
+		Reason string `json:"reason,omitempty" maxLength:"10" default:"none given"`
+	}
+}
+
+func TestABodyWithoutRequiredFieldsMayBeLeftOut(t *testing.T) {
+	a := newTestAPI(t)
+	var reason string
+	huma.Register(a, huma.Operation{OperationID: "cancel", Method: http.MethodPost, Path: "/cancel"}, func(_ context.Context, in *cancelInput) (*struct{}, error) {
+		reason = in.Body.Reason
+		return nil, nil
+	})
+	for _, c := range []struct {
+		what, body, contentType, want string
+		chunked                       bool
+	}{
+		{what: "nothing", want: "none given"},
+		{what: "nothing, in chunks", want: "none given", chunked: true},
+		{what: "nothing, called a form", contentType: "application/x-www-form-urlencoded", want: "none given"},
+		{what: "nothing, called JSON", contentType: jsonType, want: "none given"},
+		{what: "an empty object", body: "{}", contentType: jsonType, want: "none given"},
+		{what: "a body", body: `{"reason":"late"}`, contentType: jsonType, want: "late"},
+	} {
+		reason = ""
+		r := newRequest("POST", "/cancel", c.body)
+		r.Header.Set("Content-Type", c.contentType)
+		if c.chunked {
+			r.ContentLength = -1
+		}
+		if w := send(a, r); w.Code != http.StatusNoContent || reason != c.want {
+			t.Errorf("%s: %d %s, %q", c.what, w.Code, w.Body, reason)
+		}
+	}
+	for _, chunked := range []bool{false, true} {
+		for _, c := range []struct {
+			body, contentType string
+			status            int
+			code              string
+		}{
+			{`{"colour":1}`, jsonType, http.StatusUnprocessableEntity, "validation_failed"},
+			{`{"reason":"far too long a reason"}`, jsonType, http.StatusUnprocessableEntity, "validation_failed"},
+			{"{", jsonType, http.StatusBadRequest, "malformed_body"},
+			{"{}", "", http.StatusUnsupportedMediaType, "unsupported_media_type"},
+			{"reason=late", "application/x-www-form-urlencoded", http.StatusUnsupportedMediaType, "unsupported_media_type"},
+		} {
+			r := newRequest("POST", "/cancel", c.body)
+			r.Header.Set("Content-Type", c.contentType)
+			if chunked {
+				r.ContentLength = -1
+			}
+			wantProblem(t, send(a, r), c.status, c.code)
+		}
+	}
+	if a.OpenAPI().Paths["/cancel"].Post.RequestBody.Required {
+		t.Error("the document says that a body is needed")
+	}
+}
+
 func TestABodyMayHaveItsLimitAndNoMore(t *testing.T) {
 	for _, chunked := range []bool{false, true} {
 		a := newTestAPI(t, func(o *Options) { o.MaxBody = int64(len(orderBody)) })

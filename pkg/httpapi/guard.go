@@ -28,6 +28,7 @@ type guard struct {
 	public   bool
 	hasBody  bool
 	required bool
+	empty    bool            // no body is as good as {}
 	limit    int64           // bytes of a body
 	schema   *huma.Schema    // nil: the body is not JSON
 	shape    *shape          // the quick check; nil if the schema is beyond it
@@ -46,6 +47,7 @@ func (a *API) newGuard(op *huma.Operation) *guard {
 	}
 	if op.RequestBody != nil {
 		g.hasBody, g.required = true, op.RequestBody.Required
+		g.empty = mayBeEmpty(a.OpenAPI().Components.Schemas, op.RequestBody)
 		if m := op.RequestBody.Content[jsonType]; m != nil && m.Schema != nil && m.Schema.Format != "binary" {
 			g.schema = m.Schema
 			g.shape = newShape(a.OpenAPI().Components.Schemas, m.Schema)
@@ -69,12 +71,19 @@ func (g *guard) pass(w http.ResponseWriter, r *http.Request) (*body, bool) {
 	if !g.hasBody {
 		return nil, true
 	}
-	if p := g.checkMedia(r); p != nil {
+	p := g.checkMedia(r)
+	if p != nil && (g.required || r.ContentLength > 0) {
 		return nil, g.refuse(w, r, p)
 	}
 	b := g.api.bodies.Get().(*body)
 	if p := b.read(r, g.limit); p != nil {
 		return b, g.refuse(w, r, p)
+	}
+	if p != nil && len(b.data) > 0 { // it was not said how long it is
+		return b, g.refuse(w, r, p)
+	}
+	if g.empty && len(b.data) == 0 {
+		b.data = append(b.data, emptyObject...)
 	}
 	if p := g.checkBody(b.data); p != nil {
 		return b, g.refuse(w, r, p)
@@ -83,6 +92,21 @@ func (g *guard) pass(w http.ResponseWriter, r *http.Request) (*body, bool) {
 	b.reader.Reset(b.data)
 	r.Body = b
 	return b, true
+}
+
+// emptyObject is the body of a request without one, where it may be left out.
+const emptyObject = "{}"
+
+// mayBeEmpty reports whether a body is a JSON object that may be without fields.
+func mayBeEmpty(r huma.Registry, b *huma.RequestBody) bool {
+	if b == nil || len(b.Content) != 1 || b.Content[jsonType] == nil || b.Content[jsonType].Schema == nil {
+		return false
+	}
+	s := b.Content[jsonType].Schema
+	for s.Ref != "" {
+		s = r.SchemaFromRef(s.Ref)
+	}
+	return s.Type == huma.TypeObject && len(s.Required) == 0 && (s.MinProperties == nil || *s.MinProperties == 0)
 }
 
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) bool {
@@ -124,7 +148,7 @@ func (g *guard) checkMedia(r *http.Request) *Problem {
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return &Problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "send the body without a content encoding"}
 	}
-	if g.schema == nil || r.ContentLength == 0 && !g.required {
+	if g.schema == nil {
 		return nil
 	}
 	ct := r.Header.Get("Content-Type")
