@@ -2,11 +2,13 @@ package commandapi
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
 )
 
@@ -72,7 +74,7 @@ func TestWhileTheBrokerIsSilentClientsAreNotKeptAndDoNotPileUp(t *testing.T) {
 		w.use(func() error { <-back; return nil })
 		started := time.Now()
 		var answers []func() *servicetest.Answer
-		for range cap(w.publishing) {
+		for range w.outlet.limit {
 			answers = append(answers, w.later(ada, "POST", "/v1/orders", oneOrder))
 		}
 		wantUnavailable(t, w.api.Do(ada, "POST", "/v1/orders", oneOrder))
@@ -88,11 +90,116 @@ func TestWhileTheBrokerIsSilentClientsAreNotKeptAndDoNotPileUp(t *testing.T) {
 		wantUnavailable(t, w.api.Do(ada, "POST", "/v1/orders", oneOrder)) // those still hang
 		close(back)
 		synctest.Wait()
-		if got := len(w.sent()); got != cap(w.publishing) {
+		if got := len(w.sent()); got != w.outlet.limit {
 			t.Errorf("%d commands were sent in the end", got)
 		}
 		if a := w.api.Do(ada, "POST", "/v1/orders", oneOrder); a.Status != 202 {
 			t.Errorf("the broker is back: %d %s", a.Status, a.Body)
+		}
+	})
+}
+
+// timed is an answer and how long it took.
+func (w *world) timed(as httpapi.Caller) (*servicetest.Answer, time.Duration) {
+	started := time.Now()
+	a := w.api.Do(as, "POST", "/v1/orders", oneOrder)
+	return a, time.Since(started)
+}
+
+func TestOnceTheBrokerIsKnownToBeAwayClientsAreToldAtOnceAndOneCommandASecondTriesTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.outlet.limit = 1000
+		back := make(chan struct{})
+		var tries atomic.Int64
+		w.use(func() error { tries.Add(1); <-back; return nil })
+		first := w.later(ada, "POST", "/v1/orders", oneOrder)
+		<-time.After(suspectAfter)
+		synctest.Wait()
+		for range 100 {
+			a, took := w.timed(ada)
+			wantUnavailable(t, a)
+			if took > awayWait {
+				t.Fatalf("a client was kept for %s", took)
+			}
+		}
+		if n := tries.Load(); n != 11 { // the first, and one in each of the ten seconds that this took
+			t.Errorf("%d commands tried the way", n)
+		}
+		wantUnavailable(t, first())
+		waiting := w.later(ada, "POST", "/v1/orders", oneOrder)
+		close(back)
+		if a := waiting(); a.Status != 202 {
+			t.Errorf("the broker came back while it waited: %d %s", a.Status, a.Body)
+		}
+		if a, took := w.timed(ada); a.Status != 202 || took != 0 {
+			t.Errorf("the broker is back: %d %s after %s", a.Status, a.Body, took)
+		}
+		synctest.Wait()
+		if sent := len(w.sent()); sent != int(tries.Load()) {
+			t.Errorf("%d commands arrived, of %d that were sent", sent, tries.Load())
+		}
+	})
+}
+
+func TestABrokerThatCameBackUnseenIsFoundByTheNextCommandsAllOfThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.outlet.limit = 1000
+		w.use(func() error { return errors.New("no leader") })
+		wantUnavailable(t, w.api.Do(ada, "POST", "/v1/orders", oneOrder))
+		w.use(func() error { <-time.After(5 * time.Millisecond); return nil }) // as long as an answer takes
+		var answers []func() *servicetest.Answer
+		for range 50 {
+			answers = append(answers, w.later(ada, "POST", "/v1/orders", oneOrder))
+		}
+		for _, answer := range answers {
+			if a := answer(); a.Status != 202 {
+				t.Fatalf("%d %s", a.Status, a.Body)
+			}
+		}
+	})
+}
+
+func TestWhatHangsInOnePartitionClosesTheWayForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		back := make(chan struct{})
+		var tries atomic.Int64
+		w.use(func() error {
+			if tries.Add(1) == 1 {
+				<-back
+			}
+			return nil
+		})
+		hanging := w.later(ada, "POST", "/v1/orders", oneOrder)
+		for range 30 {
+			<-time.After(suspectAfter / 3)
+			if a, took := w.timed(ada); a.Status != 202 || took != 0 {
+				t.Fatalf("%d %s after %s", a.Status, a.Body, took)
+			}
+		}
+		wantUnavailable(t, hanging())
+		close(back)
+	})
+}
+
+// TestWhenOneHangingCommandIsAllThereIsTheNextOneFindsOut: the broker is taken for away, since nothing
+// says that it is there.
+func TestWhenOneHangingCommandIsAllThereIsTheNextOneFindsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		back := make(chan struct{})
+		w.use(func() error { <-back; return nil })
+		hanging := w.later(ada, "POST", "/v1/orders", oneOrder)
+		<-time.After(2 * suspectAfter)
+		w.use(open)
+		if a, took := w.timed(ada); a.Status != 202 || took != 0 {
+			t.Fatalf("%d %s after %s", a.Status, a.Body, took)
+		}
+		close(back)
+		if a := hanging(); a.Status != 202 {
+			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	})
 }

@@ -21,21 +21,15 @@ import (
 	"github.com/orderlane/orderlane/pkg/service"
 )
 
-// Bounds of accepting a command.
-const (
-	publishWait = 10 * time.Second // for the broker; then the client is told to try again
-	retryAfter  = 2 * time.Second
-	// maxPublishing is how many publishes may be under way, those included whose clients
-	// were told to try again.
-	maxPublishing = 20_000
-)
+// retryAfter is when a client that was told to try again should.
+const retryAfter = 2 * time.Second
 
 // Commands accepts commands. It is safe for concurrent use.
 type Commands struct {
-	platform   *service.Platform
-	sender     *bus.Sender // there when the broker is
-	replies    *replies
-	publishing chan struct{}
+	platform *service.Platform
+	sender   *bus.Sender // there when the broker is
+	replies  *replies
+	outlet   *outlet
 }
 
 // Accepted is the answer to a command.
@@ -138,22 +132,22 @@ func (c *Commands) envelope(ctx context.Context, id string, r *request) (*bus.En
 	return e, nil
 }
 
-// publish hands the command to Kafka. The client is not kept longer than publishWait: then
-// it is unknown whether the command was accepted, and the same key tells.
+// publish hands the command to Kafka. The client is not kept longer than publishWait, and
+// hardly at all while the broker is known to be away: then it is unknown whether the command
+// was accepted, and the same key tells.
 func (c *Commands) publish(ctx context.Context, command bus.Typed, e *bus.Envelope) error {
-	select {
-	case c.publishing <- struct{}{}:
-	default:
+	p, ok := c.outlet.enter(ctx)
+	if !ok {
 		return unavailable()
 	}
 	done := make(chan error, 1)
 	go func() {
-		defer func() { <-c.publishing }()
 		err := c.sender.Send(context.WithoutCancel(ctx), command, e)
+		p.leave(err)
 		failpoint.Hit("commandapi.after_publish")
 		done <- err
 	}()
-	timer := time.NewTimer(publishWait)
+	timer := time.NewTimer(p.wait)
 	defer timer.Stop()
 	select {
 	case err := <-done:

@@ -60,7 +60,7 @@ func newWorld(t testing.TB) *world {
 		ids++
 		return uuid.UUID{6: 0x70, 8: 0x80, 15: ids}
 	}}
-	w.Commands = &Commands{platform: &service.Platform{Env: env}, replies: newReplies(1), publishing: make(chan struct{}, 3)}
+	w.Commands = &Commands{platform: &service.Platform{Env: env}, replies: newReplies(1), outlet: newOutlet(3, env.Log)}
 	w.use(open)
 	w.register(w.api.API)
 	return w
@@ -165,6 +165,53 @@ func TestAnOrderIsForWhomTheCallerMayOrder(t *testing.T) {
 		if got != c.want || (f == nil) != (c.code == "") || f != nil && f.Code != c.code {
 			t.Errorf("%v for %q: %q, %v", c.caller, c.named, got, err)
 		}
+	}
+}
+
+func TestACustomerWhoseSubjectIsNoCustomerIDIsToldSo(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		subject string
+		status  int
+		code    string
+	}{
+		{strings.Repeat("c", 64), 202, ""},
+		{"auth0|5f7c8ec7c33c6c004bbafe82", 202, ""},
+		{strings.Repeat("c", 65), 403, "subject_unusable"},
+		{strings.Repeat("c", 255), 403, "subject_unusable"},
+		{"ad\u00e4", 403, "subject_unusable"},
+		{strings.Repeat("\u00e4", 64), 403, "subject_unusable"},
+		{"a b", 401, "invalid_token"},
+		{"a\x00b", 401, "invalid_token"},
+	} {
+		for _, named := range []string{"", `"customer_id":"c-ada",`} {
+			status, code := c.status, c.code
+			if named != "" && status == 202 {
+				status, code = 403, "foreign_customer"
+			}
+			a := w.api.Do(httpapi.Caller{ID: c.subject, Role: httpapi.RoleCustomer}, "POST", "/v1/orders", "{"+named+oneOrder[1:])
+			if a.Status != status || a.Code() != code || len(w.sent()) != 0 != (status == 202) {
+				t.Errorf("%q: %d %s", c.subject, a.Status, a.Body)
+			}
+		}
+	}
+	if a := w.api.Do(httpapi.Caller{ID: strings.Repeat("s", 255), Role: httpapi.RoleStaff}, "PUT", "/v1/products/TEA-001", tea); a.Status != 202 {
+		t.Errorf("staff: %d %s", a.Status, a.Body)
+	}
+}
+
+func TestAProductIsWithdrawnWithoutABody(t *testing.T) {
+	w := newWorld(t)
+	for _, body := range []string{"", "{}"} {
+		if a := w.api.Do(staff, "POST", "/v1/products/TEA-001/withdraw", body, "Idempotency-Key", "k"); a.Status != 202 {
+			t.Errorf("%q: %d %s", body, a.Status, a.Body)
+		}
+	}
+	if sent := w.sent(); len(sent) != 2 || sent[0].Digest == "" || sent[0].Digest != sent[1].Digest {
+		t.Errorf("sent are %+v", sent)
+	}
+	if a := w.api.Do(staff, "POST", "/v1/products/TEA-001/withdraw", `{"reason":"sold out"}`); a.Status != 422 || a.Code() != "validation_failed" {
+		t.Errorf("an unknown field: %d %s", a.Status, a.Body)
 	}
 }
 

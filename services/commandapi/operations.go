@@ -3,6 +3,7 @@ package commandapi
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -83,7 +84,7 @@ func (c *Commands) register(api huma.API) {
 		func(ctx context.Context, in *struct {
 			SKU
 			httpapi.CommandParams
-			Body struct{} `required:"false"`
+			Body struct{}
 		},
 		) (*output, error) {
 			return c.product(ctx, "POST", in.SKU.SKU, "/withdraw", in.CommandParams, catalog.WithdrawProduct{SKU: in.SKU.SKU})
@@ -156,9 +157,17 @@ func (c *Commands) placeOrder(ctx context.Context, params httpapi.CommandParams,
 	})
 }
 
+// maxCustomerID bounds customer ids, in characters; NewOrder's schema says so too.
+const maxCustomerID = 64
+
 // customerOf says for whom an order is: customers order for themselves, staff names someone.
+// A customer is known by the subject of their token, which may be more than a customer id can be.
 func customerOf(caller httpapi.Caller, named string) (string, error) {
+	invisible := func(r rune) bool { return r < '!' || r > '~' }
 	switch {
+	case !caller.Staff() && (len(caller.ID) > maxCustomerID || strings.ContainsFunc(caller.ID, invisible)):
+		return "", fault.Forbidden("subject_unusable",
+			"the subject of your token can't be a customer id, which is 1 to %d visible ASCII characters", maxCustomerID)
 	case caller.Staff() && named == "":
 		return "", fault.Invalid("validation_failed", "customer_id says for whom the order is").With("body.customer_id", "is missing")
 	case caller.Staff() || named == caller.ID:

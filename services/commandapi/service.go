@@ -15,7 +15,7 @@ const Service = "commandapi"
 // Add adds the command API to a process: it publishes to the command topics of all services
 // and reads its own partition of the outcomes topic.
 func Add(p *service.Platform) {
-	c := &Commands{platform: p, publishing: make(chan struct{}, maxPublishing)}
+	c := &Commands{platform: p, outlet: newOutlet(maxPublishing, p.Logger(Service))}
 	// Any partition serves; instances share them evenly by chance.
 	id := p.NewID()
 	c.replies = newReplies(int32(id[len(id)-1]) % int32(p.Settings.Kafka.Partitions))
