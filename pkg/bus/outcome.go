@@ -72,7 +72,7 @@ func PublishAnswers(producer kafka.Producer, service string) func(context.Contex
 		records := make([]kafka.Record, 0, len(answers))
 		for i := range answers {
 			a := &answers[i]
-			if a.Private && !waits(a) {
+			if a.Private && !waits(a) || internal(a) && a.Outcome.Status == es.StatusSucceeded {
 				continue
 			}
 			r, err := outcomeRecord(service, a)
@@ -123,6 +123,9 @@ func outcomeRecord(service string, a *es.Answer) (kafka.Record, error) {
 	case o.Status == es.StatusParked:
 		e.ID = "parked/" + body.CommandID
 	}
+	if internal(a) {
+		e.ReplyTo = noReply()
+	}
 	r := e.Record(OutcomesTopic, []byte(body.CommandID), data)
 	r.Headers = append(r.Headers, kafka.Header{Key: HeaderStatus, Value: []byte(o.Status)})
 	if waits(a) {
@@ -144,7 +147,7 @@ func publicFault(f *fault.Fault) *fault.Fault {
 // waits reports whether the caller of a command reads a partition for its answer.
 func waits(a *es.Answer) bool {
 	partition, ok := a.Command.Reply.(*int32)
-	return ok && partition != nil
+	return ok && partition != nil && *partition != NoReply
 }
 
 func parkedRecord(service string, a *es.Answer) (kafka.Record, error) {

@@ -18,11 +18,24 @@ type Publication struct {
 	// Public returns the public name (past tense, without prefix and version) and body of a
 	// stored event. Every stored event has exactly one.
 	Public func(*es.Record) (name string, body any, err error)
+	// Asks returns what a stored event asks of services; optional. It must return the same
+	// whenever it is asked: what an event asked for is told by its place in the slice.
+	Asks func(*es.Record) ([]Ask, error)
 }
 
-// Translate returns the messages that publish one event: the public event, and what is
-// personal of its stream now if the event changed that.
+// Translate returns the messages that publish one event: the public event, what is personal
+// of its stream now if the event changed that, and what the event asks of services.
 func (p *Publication) Translate(ctx context.Context, epoch string, r *es.Record) ([]kafka.Record, error) {
+	records, err := p.published(ctx, epoch, r)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := p.asked(r)
+	return append(records, asked...), err
+}
+
+// published returns the public event, and what is personal beside it.
+func (p *Publication) published(ctx context.Context, epoch string, r *es.Record) ([]kafka.Record, error) {
 	name, body, err := p.Public(r)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/orderlane/orderlane/pkg/es"
@@ -15,7 +16,7 @@ func Resend(p es.Parked) kafka.Record {
 		Topic: p.Topic, Partition: kafka.AnyPartition, Key: []byte(p.Key), Value: p.Payload,
 	}
 	for name, value := range p.Headers {
-		if name != HeaderReplyTo { // nobody waits any more
+		if name != HeaderReplyTo || value == strconv.Itoa(int(NoReply)) { // nobody waits any more
 			r.Headers = append(r.Headers, kafka.Header{Key: name, Value: []byte(value)})
 		}
 	}

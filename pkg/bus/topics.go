@@ -23,6 +23,9 @@ func PersonalTopic(service string) string { return service + ".personal.v1" }
 // DeadLettersTopic is where a service tells of messages that it could not handle.
 func DeadLettersTopic(service string) string { return service + ".deadletters.v1" }
 
+// TasksTopic is where a service's gateway takes its tasks.
+func TasksTopic(service string) string { return service + ".tasks.v1" }
+
 // Retention of the topics, unless RetainOutcomes says otherwise. Events are kept for ever.
 const (
 	CommandRetention    = 48 * time.Hour
@@ -46,12 +49,18 @@ func ServiceTopics(service string, personal bool, partitions, replication int) [
 	return topics
 }
 
+// Tasks is the topic of the tasks of a service's gateway. They may carry what is personal, and
+// are kept as long as commands.
+func Tasks(service string, partitions, replication int) kafka.TopicSpec {
+	return kafka.TopicSpec{Name: TasksTopic(service), Partitions: partitions, Replication: replication, Config: kept(CommandRetention)}
+}
+
 // Outcomes is the topic of outcomes.
 func Outcomes(partitions, replication int) kafka.TopicSpec {
 	return kafka.TopicSpec{Name: OutcomesTopic, Partitions: partitions, Replication: replication, Config: kept(OutcomeRetention)}
 }
 
-// RetainOutcomes sets how long outcomes are kept on their topic. Commands, which carry
+// RetainOutcomes sets how long outcomes are kept on their topic. Commands and tasks, which carry
 // personal data, are kept for half of that at the most, so that none is delivered again
 // after its outcome was forgotten.
 func RetainOutcomes(topics []kafka.TopicSpec, d time.Duration) {
@@ -59,7 +68,7 @@ func RetainOutcomes(topics []kafka.TopicSpec, d time.Duration) {
 		switch name := topics[i].Name; {
 		case name == OutcomesTopic:
 			topics[i].Config = kept(d)
-		case name == CommandsTopic(serviceOf(name)):
+		case name == CommandsTopic(serviceOf(name)), name == TasksTopic(serviceOf(name)):
 			topics[i].Config = kept(min(CommandRetention, d/2))
 		}
 	}
