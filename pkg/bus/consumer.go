@@ -21,7 +21,13 @@ func Handle[C any](handle func(ctx context.Context, command *C) error) Handler {
 	return cqrs.NewCommandHandler(name, handle)
 }
 
-// Consumer drives a command group: a Watermill router with the group as its one handler.
+// Group is what consumes one topic: a CommandGroup or a TaskGroup.
+type Group interface {
+	// Attach adds the group to a router, as the consumer of its topic.
+	Attach(router *message.Router, subscriber message.Subscriber)
+}
+
+// Consumer drives a group: a Watermill router with the group as its one handler.
 type Consumer struct {
 	router     *message.Router
 	subscriber message.Subscriber
@@ -29,10 +35,10 @@ type Consumer struct {
 
 // NewConsumer returns the consumer of a group. On its end it gives handlers that are under
 // way up to drain to finish; the subscriber must keep their contexts alive for that.
-func NewConsumer(group *CommandGroup, subscriber message.Subscriber, drain time.Duration, log *slog.Logger) (*Consumer, error) {
+func NewConsumer(group Group, subscriber message.Subscriber, drain time.Duration, log *slog.Logger) (*Consumer, error) {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: drain}, quiet(log))
 	if err != nil {
-		return nil, fmt.Errorf("bus: make the router of %s: %w", group.topic, err)
+		return nil, fmt.Errorf("bus: make a router: %w", err)
 	}
 	group.Attach(router, subscriber)
 	return &Consumer{router: router, subscriber: subscriber}, nil

@@ -162,6 +162,18 @@ func parkedRecord(service string, a *es.Answer) (kafka.Record, error) {
 	return DeadLetterRecord(service, letter)
 }
 
+// DeadLetterOf is the dead letter of a record that a consumer could not handle.
+func DeadLetterOf(r *kafka.Record, consumer string, why error, at time.Time) DeadLetter {
+	id := clip(clean(r.Header(HeaderID)))
+	if id == "" {
+		id = fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)
+	}
+	return DeadLetter{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Consumer: consumer, MessageID: id,
+		MessageType: clip(clean(r.Header(HeaderType))), Stream: clip(clean(string(r.Key))), Reason: clip(clean(firstLine(why.Error()))), Time: at,
+	}
+}
+
 // DeadLetterRecord is the message that tells of a dead letter of a consumer of a service.
 func DeadLetterRecord(service string, letter DeadLetter) (kafka.Record, error) {
 	data, err := Encode(&letter)

@@ -24,12 +24,18 @@ func Resend(p es.Parked) kafka.Record {
 	return r
 }
 
+// firstLine is the reason without the stack behind it.
+func firstLine(reason string) string {
+	line, _, _ := strings.Cut(reason, "\n")
+	return line
+}
+
 // Discard is the message that gives up a parked command for good. It goes through the
 // command's topic too, so that its outcome is published whatever happens to the process that
 // decides it.
 func Discard(p es.Parked) kafka.Record {
 	r := Resend(p)
-	reason, _, _ := strings.Cut(p.Reason, "\n") // without the stack
+	reason := firstLine(p.Reason) // without the stack
 	if reason == "" {
 		reason = "given up"
 	}

@@ -21,6 +21,9 @@ type Metrics struct {
 	projection  projectionMetrics
 	subscribers *subscribers
 	http        httpMetrics
+	alarm       alarmMetrics
+	forwarder   forwarderMetrics
+	gateway     gatewayMetrics
 }
 
 // NewMetrics returns metrics with a registry of their own, which also holds those of the
@@ -37,6 +40,9 @@ func NewMetrics() *Metrics {
 		projection:  newProjectionMetrics(in),
 		subscribers: newSubscribers(),
 		http:        newHTTPMetrics(in),
+		alarm:       newAlarmMetrics(in),
+		forwarder:   newForwarderMetrics(in),
+		gateway:     newGatewayMetrics(in),
 	}
 	r.MustRegister(m.subscribers)
 	return m

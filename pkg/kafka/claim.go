@@ -125,7 +125,7 @@ func (c *claim) finished(n int, next int64) {
 func (c *claim) entry(m *sarama.ConsumerMessage, line *turn.Line) *entry {
 	e := &entry{source: m}
 	e.ctx = &deliveryContext{c.ctx, Delivery{
-		Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Key: m.Key, Time: m.Timestamp,
+		Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Key: m.Key, Time: m.Timestamp, Attempt: 1,
 	}}
 	if line != nil {
 		if m.Key == nil {
@@ -155,7 +155,13 @@ func (e *entry) attempt() {
 	}
 	e.msg = message.NewMessage(id, m.Value)
 	e.msg.Metadata = metadata
-	e.msg.SetContext(e.ctx)
+	ctx := e.ctx
+	if e.failed > 0 {
+		d, _ := DeliveryFrom(ctx)
+		d.Attempt += e.failed
+		ctx = NewDeliveryContext(ctx, d)
+	}
+	e.msg.SetContext(ctx)
 }
 
 func (e *entry) acked() bool {

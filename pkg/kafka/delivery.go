@@ -12,6 +12,8 @@ type Delivery struct {
 	Offset    int64
 	Key       []byte
 	Time      time.Time // when the message was produced
+	// Attempt counts the deliveries of the message since its partition came here, from 1.
+	Attempt int
 }
 
 type deliveryKey struct{}

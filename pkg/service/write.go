@@ -17,6 +17,8 @@ type Write struct {
 	Personal bool // its events have personal payloads
 	// Public returns the public name and body of a stored event.
 	Public func(*es.Record) (name string, body any, err error)
+	// Asks returns what a stored event asks of services and of the service's gateway; optional.
+	Asks func(*es.Record) ([]bus.Ask, error)
 	// Handlers handle the service's command types; they end in the engine.
 	Handlers func(*es.Engine) []bus.Handler
 }
@@ -61,7 +63,7 @@ func (p *Platform) AddWrite(w Write) {
 
 func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) error {
 	feed := es.NewFeed(store)
-	publication := &bus.Publication{Service: w.Name, Log: store, Public: w.Public}
+	publication := &bus.Publication{Service: w.Name, Log: store, Public: w.Public, Asks: w.Asks}
 	sender := relay.New(relay.Options{
 		Name: "relay", Holder: p.leaseHolder(), Log: store, From: feed, Clock: p.Clock,
 		Translate: publication.Translate, Producer: p.relayProducer(w.Name),
@@ -70,11 +72,13 @@ func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) e
 		},
 		Observer: p.Metrics.Relay(w.Name, p.Health.Watch(w.Name+" relay")),
 	})
+	alarm := p.newAlarm(w.Name, store)
 	engine := es.NewEngine(es.Options{
-		Log: store, Clock: p.Clock, Publish: bus.PublishAnswers(p.Producer, w.Name),
+		OnTimers: alarm.Armed, Log: store, Clock: p.Clock, Publish: bus.PublishAnswers(p.Producer, w.Name),
 		OnAppend: feed.Add, Cursors: sender.Cursors, Observer: p.Metrics.Engine(w.Name, database),
 	})
-	consumer, err := p.consumer(w, engine)
+	group := bus.NewCommandGroup(w.Name, engine, w.Handlers(engine)...)
+	consumer, err := p.consumer(w.Name, group)
 	if err != nil {
 		return err
 	}
@@ -83,6 +87,9 @@ func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) e
 		Name: w.Name + " engine",
 		Run:  func(ctx context.Context) error { return engine.Run(ctx, p.Settings.DrainDeadline) },
 	})
+	if group.Wakes() {
+		p.addAlarm(w.Name, alarm)
+	}
 	p.Sup.Add(daemon.StageEngines, daemon.Component{
 		Name: w.Name + " upkeep",
 		Run:  func(ctx context.Context) error { return p.expire(ctx, w.Name, store) },
@@ -92,18 +99,17 @@ func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) e
 	return nil
 }
 
-func (p *Platform) consumer(w Write, engine *es.Engine) (*bus.Consumer, error) {
+func (p *Platform) consumer(name string, group *bus.CommandGroup) (*bus.Consumer, error) {
 	s := p.Settings
 	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
-		Config: p.Kafka, Group: w.Name, Mode: kafka.ByTurn, Window: s.Kafka.Window,
-		Drain: s.DrainDeadline, Logger: p.Logger(w.Name),
+		Config: p.Kafka, Group: name, Mode: kafka.ByTurn, Window: s.Kafka.Window,
+		Drain: s.DrainDeadline, Logger: p.Logger(name),
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.Metrics.Subscriber(w.Name, subscriber.Stats)
-	group := bus.NewCommandGroup(w.Name, engine, w.Handlers(engine)...)
-	return bus.NewConsumer(group, subscriber, s.DrainDeadline, p.Logger(w.Name))
+	p.Metrics.Subscriber(name, subscriber.Stats)
+	return bus.NewConsumer(group, subscriber, s.DrainDeadline, p.Logger(name))
 }
 
 // expire forgets outcomes that are older than they have to be kept.

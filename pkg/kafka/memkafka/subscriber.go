@@ -42,6 +42,7 @@ type flying struct {
 	record  kafka.Record
 	message *message.Message
 	turn    *turn.Turn
+	failed  int // attempts that were nacked
 	done    bool
 }
 
@@ -105,7 +106,7 @@ func (s *Subscriber) attempt(f *flying) *message.Message {
 		m.Metadata[h.Key] = string(h.Value)
 	}
 	m.SetContext(turn.NewContext(kafka.NewDeliveryContext(s.ctx, kafka.Delivery{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Time: r.Time,
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Time: r.Time, Attempt: 1 + f.failed,
 	}), f.turn))
 	return m
 }
@@ -182,6 +183,7 @@ func (s *Subscriber) settle(p kafka.Partition, f *flying) []*message.Message {
 	if s.closed {
 		return nil
 	}
+	f.failed++
 	f.message = s.attempt(f)
 	if out := s.out[p.Topic]; out != nil {
 		out <- f.message // has room: the attempt before was taken out
