@@ -9,10 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 
-	"github.com/IBM/sarama"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/orderlane/orderlane/bench/child"
@@ -24,6 +22,7 @@ type bench struct {
 	binary   string // orderlane
 	self     string // this program
 	kafka    []string
+	claimed  bool // the Kafka that was named is ours
 	postgres string
 	lasting  time.Duration // of a load
 	quick    bool
@@ -68,6 +67,9 @@ func (b *bench) clean() error {
 	for _, name := range b.databases {
 		errs = append(errs, b.execute(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"))
 	}
+	if b.claimed && !b.keep {
+		errs = append(errs, b.leaveKafka(ctx))
+	}
 	if !b.keep {
 		errs = append(errs, os.RemoveAll(b.dir))
 	}
@@ -107,85 +109,6 @@ func (b *bench) execute(ctx context.Context, sql string) error {
 	defer c.Close(ctx)
 	_, err = c.Exec(ctx, sql)
 	return err
-}
-
-// wipeTopics deletes all topics and consumer groups of the Kafka that was named, so that each
-// system starts with none. checkKafka has made sure that there were none of others.
-func (b *bench) wipeTopics(ctx context.Context) error {
-	admin, err := b.clusterAdmin()
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	topics, err := admin.ListTopics()
-	if err != nil {
-		return err
-	}
-	groups, err := admin.ListConsumerGroups()
-	if err != nil {
-		return err
-	}
-	for group := range groups {
-		_ = admin.DeleteConsumerGroup(group) // one that is not empty yet expires
-	}
-	for topic := range topics {
-		if topic[0] != '_' {
-			if err := admin.DeleteTopic(topic); err != nil {
-				return fmt.Errorf("delete topic %s: %w", topic, err)
-			}
-		}
-	}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		left, err := b.topics(admin)
-		if err != nil || len(left) == 0 {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (b *bench) clusterAdmin() (sarama.ClusterAdmin, error) {
-	c := sarama.NewConfig()
-	c.Version = sarama.V4_0_0_0
-	return sarama.NewClusterAdmin(b.kafka, c)
-}
-
-func (b *bench) topics(admin sarama.ClusterAdmin) ([]string, error) {
-	all, err := admin.ListTopics()
-	var names []string
-	for name := range all {
-		if name[0] != '_' {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names, err
-}
-
-// checkKafka refuses a Kafka that has topics: all of them would be deleted.
-func (b *bench) checkKafka() error {
-	if len(b.kafka) == 0 {
-		return nil
-	}
-	admin, err := b.clusterAdmin()
-	if err != nil {
-		return fmt.Errorf("reach Kafka: %w", err)
-	}
-	defer admin.Close()
-	names, err := b.topics(admin)
-	if err != nil {
-		return err
-	}
-	if len(names) > 0 {
-		return fmt.Errorf("the Kafka at %v has topics (%s, ...), and the benchmarks delete all there are: name one that is empty", b.kafka, names[0])
-	}
-	return nil
 }
 
 // profile takes a CPU profile of our process from now on, and one of its memory and its metrics

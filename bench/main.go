@@ -60,13 +60,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
-	if err := b.checkKafka(); err != nil {
-		return err
-	}
 	if b.dir, err = os.MkdirTemp("", "orderlane-bench-"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.clean()) }()
+	if err := b.claimKafka(ctx); err != nil {
+		return err
+	}
 	if err := b.build(ctx); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (b *bench) parse(args []string) ([]string, error) {
 	}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := f.String("only", "", "measure only these, comma-separated: "+strings.Join(names, ", "))
-	kafka := f.String("kafka", address("ORDERLANE_TEST_KAFKA"), "host:port of a Kafka without topics, to be used instead of the embedded broker; all its topics are deleted")
+	kafka := f.String("kafka", address("ORDERLANE_TEST_KAFKA"), "host:port of an empty Kafka, to be used instead of the embedded broker; it is left empty")
 	f.StringVar(&b.postgres, "postgres", address("ORDERLANE_TEST_POSTGRES"), "URL of a PostgreSQL server, to be used instead of SQLite; its user may create databases")
 	seconds := f.Float64("seconds", 10, "how long each load lasts")
 	f.BoolVar(&b.quick, "quick", false, "loads of 2 seconds and fewer orders: to try it out, not to compare")
