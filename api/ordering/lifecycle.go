@@ -113,10 +113,11 @@ type MarkDelivered struct {
 	Lines      []Units `json:"lines"`
 }
 
-// MarkReturned says that goods came back.
+// MarkReturned says that goods came back, all of a return or a part.
 type MarkReturned struct {
 	OrderID  string  `json:"order_id"`
 	ReturnID string  `json:"return_id"`
+	Part     int64   `json:"part" doc:"Of the return, rising: the version of its event; one effect a part"`
 	Lines    []Units `json:"lines"`
 }
 

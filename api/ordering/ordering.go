@@ -142,4 +142,7 @@ type OrderAddressChanged struct {
 type Personal struct {
 	ShipTo Address `json:"ship_to"`
 	Email  string  `json:"email,omitzero"`
+
+	CancelReason  string            `json:"cancel_reason,omitzero" doc:"Why the customer thought better of it"`
+	ReturnReasons map[string]string `json:"return_reasons,omitzero" doc:"What was wrong with units of the last return, by line"`
 }

@@ -177,6 +177,6 @@ func (w *world) addServices() {
 	w.addService(func() (part, *ordering.PriceList) { return part{catalog.Write()}, nil })
 	w.addService(func() (part, *ordering.PriceList) {
 		prices := ordering.NewPriceList()
-		return part{ordering.Write(prices)}, prices
+		return part{ordering.Write(prices, ordering.DefaultShop())}, prices
 	})
 }

@@ -31,6 +31,8 @@ type Settings struct {
 	HTTP     HTTPSettings     `embed:"" prefix:"http-"`
 	Log      LogSettings      `embed:"" prefix:"log-"`
 
+	Shop string `name:"shop" env:"ORDERLANE_SHOP" placeholder:"FILE" help:"YAML file with tax rates and ways of delivery. Empty: those of services/ordering/shop.yaml."`
+
 	DrainDeadline    time.Duration `name:"drain-deadline" env:"ORDERLANE_DRAIN_DEADLINE" default:"10s" help:"How long a stopping process may take to finish what is in flight."`
 	OutcomeRetention time.Duration `name:"outcome-retention" env:"ORDERLANE_OUTCOME_RETENTION" default:"168h" help:"How long outcomes, and with them idempotency keys, are kept; at least 24h."`
 }

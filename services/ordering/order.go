@@ -1,38 +1,64 @@
 // Package ordering decides on orders: it places them at the prices of its own price list,
-// and changes where they go.
+// takes back what customers think better of, and keeps the status that fulfilment tells it.
+// It also keeps the shop's discount codes.
 package ordering
 
 import (
-	"fmt"
+	"slices"
 
 	"github.com/orderlane/orderlane/pkg/es"
-	"github.com/orderlane/orderlane/pkg/fault"
-	"github.com/orderlane/orderlane/pkg/money"
-)
-
-// Limits of an order; the public contract names the same ones.
-const (
-	maxLines    = 100
-	maxQuantity = 10_000
 )
 
 // Order is what decisions need to know of an order: the fold of its events.
 type Order struct {
-	Status   Status `json:"status"`
-	Customer string `json:"customer"`
+	Status   Status   `json:"status"`
+	Customer string   `json:"customer"`
+	Lines    []Counts `json:"lines"`
+
+	Confirmed  bool                `json:"confirmed,omitzero"`
+	Cancelling []int               `json:"cancelling,omitzero"` // lines asked to be given up; from 1
+	Shipped    []string            `json:"shipped,omitzero"`    // shipments that were told of
+	Delivered  []string            `json:"delivered,omitzero"`
+	Returns    map[string]Returned `json:"returns,omitzero"` // by return
+}
+
+// Counts are the units of a line, by what became of them. What is delivered was shipped, what
+// is wanted back was delivered, and what is returned was wanted back.
+type Counts struct {
+	Quantity   int64 `json:"quantity"`
+	Cancelled  bool  `json:"cancelled,omitzero"`
+	Shipped    int64 `json:"shipped,omitzero"`
+	Delivered  int64 `json:"delivered,omitzero"`
+	WantedBack int64 `json:"wanted_back,omitzero"`
+	Returned   int64 `json:"returned,omitzero"`
+}
+
+// Returned is how much of a return was told of: its parts are numbered upwards.
+type Returned struct {
+	Part int64 `json:"part,omitzero"`
 }
 
 // Status is how far an order has come.
 type Status string
 
-// StatusPlaced is an order that was accepted and waits for what comes next.
-const StatusPlaced Status = "placed"
+// The statuses. An order that is cancelling goes on to what it was, less the lines given up.
+const (
+	StatusPlaced           Status = "placed"
+	StatusConfirmed        Status = "confirmed"
+	StatusPartiallyShipped Status = "partially_shipped"
+	StatusShipped          Status = "shipped"
+	StatusDelivered        Status = "delivered"
+	StatusRejected         Status = "rejected"
+	StatusCancelling       Status = "cancelling"
+	StatusCancelled        Status = "cancelled"
+	StatusReturned         Status = "returned"
+)
 
 // Orders is the behaviour of orders; their streams are named order-<id>.
 var Orders = &es.Aggregate[Order, Event, Command]{
 	Decider: es.Decider[Order, Event, Command]{
 		Category:     "order",
-		StateVersion: 1,
+		StateVersion: 2,
 		Initial:      func() Order { return Order{} },
 		Decide:       func(c Command, o Order) ([]Event, error) { return c.decide(o) },
 		Evolve:       func(e Event, o Order) Order { return e.evolve(o) },
@@ -40,6 +66,15 @@ var Orders = &es.Aggregate[Order, Event, Command]{
 	Codec: es.NewCodec[Event](
 		es.Stored[Placed, Event]("order_placed"),
 		es.Stored[AddressChanged, Event]("order_address_changed"),
+		es.Stored[Confirmed, Event]("order_confirmed"),
+		es.Stored[Rejected, Event]("order_rejected"),
+		es.Stored[CancelRequested, Event]("order_cancel_requested"),
+		es.Stored[CancelRefused, Event]("order_cancel_refused"),
+		es.Stored[Cancelled, Event]("order_cancelled"),
+		es.Stored[Shipped, Event]("order_shipped"),
+		es.Stored[Delivered, Event]("order_delivered"),
+		es.Stored[ReturnRequested, Event]("return_requested"),
+		es.Stored[ReturnedUnits, Event]("order_returned"),
 	),
 }
 
@@ -53,9 +88,61 @@ func (o Order) visibleTo(c Caller) bool {
 	return o.Status != "" && (!c.Customer || c.ID == o.Customer)
 }
 
+// progress is the status that follows from what became of the lines that are not cancelled.
+func (o Order) progress() Status {
+	var live, shipped, delivered, returned int64
+	for _, l := range o.Lines {
+		if !l.Cancelled {
+			live, shipped, delivered, returned = live+l.Quantity, shipped+l.Shipped, delivered+l.Delivered, returned+l.Returned
+		}
+	}
+	switch {
+	case live == 0:
+		return StatusCancelled
+	case returned == live:
+		return StatusReturned
+	case delivered == live:
+		return StatusDelivered
+	case shipped == live:
+		return StatusShipped
+	case shipped > 0:
+		return StatusPartiallyShipped
+	case o.Confirmed:
+		return StatusConfirmed
+	}
+	return StatusPlaced
+}
+
+// after is the status once something became of lines: cancelling goes on until it is decided.
+func (o Order) after() Status {
+	if o.Status == StatusCancelling {
+		return StatusCancelling
+	}
+	return o.progress()
+}
+
+// live are the numbers of the lines that are not cancelled.
+func (o Order) live() []int {
+	var lines []int
+	for i, l := range o.Lines {
+		if !l.Cancelled {
+			lines = append(lines, i+1)
+		}
+	}
+	return lines
+}
+
+// copied returns the order with lines of its own, so that evolving leaves no trace in the
+// state that was decided on.
+func (o Order) copied() Order {
+	o.Lines = slices.Clone(o.Lines)
+	return o
+}
+
 // Events
 
-// Event is a fact about an order, and how it changes the order.
+// Event is a fact about an order, and how it changes the order. Status is what the order is
+// from then on.
 type Event interface{ evolve(Order) Order }
 
 type (
@@ -66,6 +153,7 @@ type (
 		Country  string `json:"country"`
 		Delivery string `json:"delivery"`
 		Payment  string `json:"payment"`
+		Discount string `json:"discount,omitzero"` // code
 		Lines    []Line `json:"lines"`
 		Totals   Totals `json:"totals"`
 
@@ -77,12 +165,88 @@ type (
 
 		Personal *Personal `json:"-"`
 	}
+	// Confirmed has stock and money.
+	Confirmed struct {
+		Customer string `json:"customer"`
+	}
+	// Rejected can't be met.
+	Rejected struct {
+		Customer string `json:"customer"`
+		Reason   string `json:"reason"`
+		Detail   string `json:"detail,omitzero"`
+	}
+	// CancelRequested asks to give up lines; All says that these are all there are.
+	CancelRequested struct {
+		Customer string `json:"customer"`
+		Lines    []int  `json:"lines"`
+		All      bool   `json:"all,omitzero"`
+
+		Personal *Personal `json:"-"`
+	}
+	// CancelRefused leaves the order what it was.
+	CancelRefused struct {
+		Customer string `json:"customer"`
+		Status   Status `json:"status"`
+		Lines    []int  `json:"lines"`
+		Reason   string `json:"reason"`
+	}
+	// Cancelled gives up lines.
+	Cancelled struct {
+		Customer string `json:"customer"`
+		Status   Status `json:"status"`
+		Lines    []int  `json:"lines"`
+	}
+	// Shipped puts units on their way.
+	Shipped struct {
+		Customer string  `json:"customer"`
+		Status   Status  `json:"status"`
+		Shipment string  `json:"shipment"`
+		Units    []Units `json:"units"`
+		Partial  bool    `json:"partial,omitzero"`
+	}
+	// Delivered has units arrived.
+	Delivered struct {
+		Customer string  `json:"customer"`
+		Status   Status  `json:"status"`
+		Shipment string  `json:"shipment"`
+		Units    []Units `json:"units"`
+		Partial  bool    `json:"partial,omitzero"`
+	}
+	// ReturnRequested wants units back.
+	ReturnRequested struct {
+		Customer string  `json:"customer"`
+		Status   Status  `json:"status"`
+		Return   string  `json:"return"`
+		Units    []Units `json:"units"`
+
+		Personal *Personal `json:"-"`
+	}
+	// ReturnedUnits has units back.
+	ReturnedUnits struct {
+		Customer string  `json:"customer"`
+		Status   Status  `json:"status"`
+		Return   string  `json:"return"`
+		Part     int64   `json:"part"`
+		Units    []Units `json:"units"`
+		Partial  bool    `json:"partial,omitzero"`
+	}
 )
 
-// Personal is what is stored apart from the events: who and where the customer is.
+// Units are some of the units of a line, from 1.
+type Units struct {
+	Line     int   `json:"line"`
+	Quantity int64 `json:"quantity"`
+}
+
+// Personal is what is stored apart from the events: who and where the customer is, and what
+// they wrote.
 type Personal struct {
-	ShipTo Address `json:"ship_to"`
+	ShipTo Address `json:"ship_to,omitzero"`
 	Email  string  `json:"email,omitzero"`
+	// CancelReason is why the customer thought better of it.
+	CancelReason string `json:"cancel_reason,omitzero"`
+	// ReturnReasons say what was wrong, by line, of the last return.
+	ReturnReasons map[string]string `json:"return_reasons,omitzero"`
 }
 
 // Address is where an order goes.
@@ -100,6 +264,12 @@ func (e Placed) PersonalPayload() any { return payload(e.Personal) }
 // PersonalPayload is stored apart from the event.
 func (e AddressChanged) PersonalPayload() any { return payload(e.Personal) }
 
+// PersonalPayload is stored apart from the event.
+func (e CancelRequested) PersonalPayload() any { return payload(e.Personal) }
+
+// PersonalPayload is stored apart from the event.
+func (e ReturnRequested) PersonalPayload() any { return payload(e.Personal) }
+
 func payload(p *Personal) any {
 	if p == nil {
 		return nil
@@ -109,140 +279,80 @@ func payload(p *Personal) any {
 
 func (e Placed) evolve(o Order) Order {
 	o.Status, o.Customer = StatusPlaced, e.Customer
+	o.Lines = make([]Counts, len(e.Lines))
+	for i, l := range e.Lines {
+		o.Lines[i].Quantity = l.Quantity
+	}
 	return o
 }
 
 func (e AddressChanged) evolve(o Order) Order { return o }
 
-// Commands
-
-// Command is an intention for an order, and the decision on it.
-// A repeat of what is already so decides nothing and is no error.
-type Command interface{ decide(Order) ([]Event, error) }
-
-// Place places an order. Wanted carries what the price list said when the command was
-// taken up, so that the decision depends on nothing but the command.
-type Place struct {
-	Customer      string
-	Currency      string
-	Wanted        []Wanted
-	Personal      Personal
-	Delivery      string
-	Discount      string // code
-	Payment       string // method
-	ExpectedTotal *money.Amount
+func (e Confirmed) evolve(o Order) Order {
+	o.Status, o.Confirmed = StatusConfirmed, true
+	return o
 }
 
-// Wanted is one line as asked for, and the offer that answers it.
-type Wanted struct {
-	SKU      string
-	Quantity int64
-	Offer    Offer
+func (e Rejected) evolve(o Order) Order {
+	o.Status, o.Cancelling = StatusRejected, nil
+	return o
 }
 
-func (c Place) decide(o Order) ([]Event, error) {
-	if o.Status != "" {
-		return nil, fault.Conflict("order_exists", "the order was placed before")
-	}
-	if err := c.orderable(); err != nil {
-		return nil, err
-	}
-	lines, totals, err := quote(c)
-	if err != nil {
-		return nil, err
-	}
-	if want := c.ExpectedTotal; want != nil && *want != money.Of(totals.Total, c.Currency) {
-		return nil, fault.Conflict("price_changed", "the total is %s, not %s as expected; ask the customer again",
-			money.Of(totals.Total, c.Currency), *want)
-	}
-	personal := c.Personal
-	return []Event{Placed{
-		Customer: c.Customer, Currency: c.Currency, Country: c.Personal.ShipTo.Country, Delivery: c.Delivery,
-		Payment: c.Payment, Lines: lines, Totals: totals, Personal: &personal,
-	}}, nil
+func (e CancelRequested) evolve(o Order) Order {
+	o.Status, o.Cancelling = StatusCancelling, e.Lines
+	return o
 }
 
-// orderable refuses what can't be ordered, naming every line that is wrong.
-func (c Place) orderable() error {
-	switch {
-	case c.Customer == "":
-		return fault.Invalid("customer_missing", "an order is for a customer")
-	case !money.KnownCurrency(c.Currency):
-		return fault.Invalid("unknown_currency", "%q is no currency of ISO 4217", c.Currency)
-	case len(c.Wanted) == 0 || len(c.Wanted) > maxLines:
-		return fault.Invalid("lines_out_of_range", "an order has 1 to %d lines", maxLines)
-	case c.Discount != "":
-		return fault.Invalid("unknown_discount_code", "there is no discount code %q", c.Discount)
-	}
-	for _, r := range refusals {
-		var refused *fault.Fault
-		for i, w := range c.Wanted {
-			if !r.applies(&c, &w) {
-				continue
-			}
-			if refused == nil {
-				refused = r.refusal(&c)
-			}
-			refused = refused.With(fmt.Sprintf("body.lines[%d]", i), r.message, w.SKU, w.Quantity, w.Offer.Price.Currency)
-		}
-		if refused != nil {
-			refused.Detail += ": " + refused.Fields[0].Message
-			return refused
-		}
-	}
-	return nil
+func (e CancelRefused) evolve(o Order) Order {
+	o.Status, o.Cancelling = e.Status, nil
+	return o
 }
 
-// refusals are what can be wrong with a line, the worst first. A message gets the SKU, the
-// quantity and the currency of the offer.
-var refusals = []struct {
-	applies func(*Place, *Wanted) bool
-	refusal func(*Place) *fault.Fault
-	message string
-}{
-	{
-		func(_ *Place, w *Wanted) bool { return w.Quantity < 1 || w.Quantity > maxQuantity },
-		func(*Place) *fault.Fault {
-			return fault.Invalid("quantity_out_of_range", "a quantity is 1 to %d", maxQuantity)
-		},
-		"a quantity of %[2]d can't be ordered",
-	},
-	{
-		func(_ *Place, w *Wanted) bool { return !w.Offer.Known },
-		func(*Place) *fault.Fault {
-			return fault.Invalid("unknown_product", "the order names products that do not exist")
-		},
-		"there is no product %[1]q",
-	},
-	{
-		func(_ *Place, w *Wanted) bool { return w.Offer.Withdrawn },
-		func(*Place) *fault.Fault {
-			return fault.Conflict("product_withdrawn", "the order names products that are not on sale any more")
-		},
-		"product %[1]s is withdrawn",
-	},
-	{
-		func(c *Place, w *Wanted) bool { return w.Offer.Price.Currency != c.Currency },
-		func(c *Place) *fault.Fault {
-			return fault.Invalid("wrong_currency", "the order names products that are not sold in %s", c.Currency)
-		},
-		"product %[1]s is sold in %[3]s",
-	},
-}
-
-// ChangeAddress sends an order elsewhere, until it is confirmed.
-type ChangeAddress struct {
-	ID      string
-	Address Address
-	By      Caller
-}
-
-func (c ChangeAddress) decide(o Order) ([]Event, error) {
-	switch {
-	case !o.visibleTo(c.By):
-		return nil, fault.NotFound("order", c.ID)
-	case o.Status != StatusPlaced:
-		return nil, fault.Conflict("already_confirmed", "the address is frozen since the order is %s", o.Status)
+func (e Cancelled) evolve(o Order) Order {
+	o = o.copied()
+	for _, line := range e.Lines {
+		o.Lines[line-1].Cancelled = true
 	}
-	return []Event{AddressChanged{Country: c.Address.Country, Personal: &Personal{ShipTo: c.Address}}}, nil
+	o.Status, o.Cancelling = e.Status, nil
+	return o
+}
+
+func (e Shipped) evolve(o Order) Order {
+	o = o.copied()
+	for _, u := range e.Units {
+		o.Lines[u.Line-1].Shipped += u.Quantity
+	}
+	o.Status, o.Shipped = e.Status, append(slices.Clip(o.Shipped), e.Shipment)
+	return o
+}
+
+func (e Delivered) evolve(o Order) Order {
+	o = o.copied()
+	for _, u := range e.Units {
+		o.Lines[u.Line-1].Delivered += u.Quantity
+	}
+	o.Status, o.Delivered = e.Status, append(slices.Clip(o.Delivered), e.Shipment)
+	return o
+}
+
+func (e ReturnRequested) evolve(o Order) Order {
+	o = o.copied()
+	for _, u := range e.Units {
+		o.Lines[u.Line-1].WantedBack += u.Quantity
+	}
+	if o.Returns == nil {
+		o.Returns = make(map[string]Returned)
+	}
+	o.Returns[e.Return] = Returned{}
+	return o
+}
+
+func (e ReturnedUnits) evolve(o Order) Order {
+	o = o.copied()
+	for _, u := range e.Units {
+		o.Lines[u.Line-1].Returned += u.Quantity
+	}
+	o.Status = e.Status
+	o.Returns[e.Return] = Returned{Part: e.Part}
+	return o
 }

@@ -203,7 +203,7 @@ func (o *Offer) fold(eventType string, data []byte) error {
 		if err := bus.Decode(data, &e); err != nil {
 			return err
 		}
-		*o = Offer{Known: true, Name: e.Name, Price: e.Price, TaxClass: e.TaxClass}
+		*o = Offer{Known: true, Name: e.Name, Price: e.Price, TaxClass: e.TaxClass, Backorder: e.Backorder}
 	case catalog.TypeProductPriceChanged:
 		var e struct {
 			Price money.Amount `json:"price"`

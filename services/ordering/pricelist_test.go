@@ -100,7 +100,7 @@ func TestAnEventThatCannotBeReadBreaksItsProductAndNoOther(t *testing.T) {
 			t.Errorf("offered is %+v, and told of it %d times", got, told)
 		}
 		order := &api.PlaceOrder{Lines: []api.Wanted{{SKU: "POT", Quantity: 1}, {SKU: "TEA", Quantity: 1}}}
-		if _, err := placeOf(order, l); err == nil {
+		if _, err := (&writer{prices: l, shop: DefaultShop()}).place(t.Context(), order); err == nil {
 			t.Error("an order is priced from what can't be read")
 		}
 		if got := l.Offer("POT").Price.Amount; got != 500 {

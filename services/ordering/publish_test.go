@@ -10,16 +10,21 @@ import (
 )
 
 func TestEveryEventEverStoredIsStillReadAndPublishedAsBefore(t *testing.T) {
-	for _, r := range estest.Corpus(t, Orders, "testdata/stored") {
-		name, body, err := public(&r)
-		if err != nil {
-			t.Fatal(err)
+	for dir, records := range map[string][]es.Record{
+		"testdata/public":           estest.Corpus(t, Orders, "testdata/stored"),
+		"testdata/public-discounts": estest.Corpus(t, Discounts, "testdata/stored-discounts"),
+	} {
+		for _, r := range records {
+			name, body, err := public(&r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := bus.Encode(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			estest.Golden(t, fmt.Sprintf("%s/%02d-%s.json", dir, r.Version, name), append(data, '\n'))
 		}
-		data, err := bus.Encode(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		estest.Golden(t, fmt.Sprintf("testdata/public/%d-%s.json", r.Version, name), append(data, '\n'))
 	}
 }
 
