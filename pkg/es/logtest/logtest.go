@@ -27,7 +27,7 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 123456000, time.UTC)
 func Run(t *testing.T, open func(t *testing.T) es.Log) {
 	t.Run("random histories look the same as in memory", func(t *testing.T) { testHistories(t, open) })
 	groups := []map[string]func(*testing.T, *fixture){
-		appending, conflicting, outcomes, loading, reading, personal, parking, waiting, leasing, epochs, closing,
+		appending, conflicting, outcomes, loading, reading, personal, parking, waiting, leasing, timing, epochs, closing,
 	}
 	for _, group := range groups {
 		names := make([]string, 0, len(group))
