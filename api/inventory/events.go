@@ -96,10 +96,11 @@ type StockReturned struct {
 	SKU     string `json:"sku"`
 	Version int64  `json:"version"`
 	Line
-	ReturnID string `json:"return_id"`
-	Location string `json:"location"`
-	Quantity int64  `json:"quantity"`
-	Levels   Levels `json:"levels"`
+	ReturnID  string `json:"return_id"`
+	Reference string `json:"reference" doc:"Tells one arrival of a return from another"`
+	Location  string `json:"location"`
+	Quantity  int64  `json:"quantity"`
+	Levels    Levels `json:"levels"`
 }
 
 // MessageType is the ce_type.

@@ -106,6 +106,7 @@ type ReserveStock struct {
 type AllocateStock struct {
 	SKU string `json:"sku"`
 	Line
+	Quantity int64 `json:"quantity,omitzero" doc:"The line's, to make a reservation anew that has expired so long ago that it is forgotten"`
 }
 
 // ReleaseStock gives a reservation up, allocated or not, in whole. A later reservation of the
@@ -125,13 +126,14 @@ type DispatchStock struct {
 	Quantity   int64  `json:"quantity"`
 }
 
-// TakeBackStock puts returned goods back into stock.
+// TakeBackStock puts returned goods back into stock, once for a line and a reference.
 type TakeBackStock struct {
 	SKU string `json:"sku"`
 	Line
-	ReturnID string `json:"return_id"`
-	Location string `json:"location"`
-	Quantity int64  `json:"quantity"`
+	ReturnID  string `json:"return_id"`
+	Reference string `json:"reference,omitzero" doc:"Tells one arrival of a return from another; the return's id if left out"`
+	Location  string `json:"location"`
+	Quantity  int64  `json:"quantity"`
 }
 
 // MessageType is the ce_type.

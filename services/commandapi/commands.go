@@ -62,6 +62,7 @@ type request struct {
 	httpapi.CommandParams
 	operation string // method and path, with what it names
 	resource  bus.Resource
+	stream    string // that the command is for, where it is not the resource's
 	path      string // where the resource can be read
 	command   bus.Typed
 }
@@ -103,7 +104,10 @@ func (c *Commands) commandID(ctx context.Context, r *httpapi.CommandParams, oper
 
 func (c *Commands) envelope(ctx context.Context, id string, r *request) (*bus.Envelope, error) {
 	caller := httpapi.CallerOf(ctx)
-	stream := r.resource.Type + "-" + r.resource.ID
+	stream := r.stream
+	if stream == "" {
+		stream = r.resource.Type + "-" + r.resource.ID
+	}
 	e := &bus.Envelope{
 		ID: id, Type: r.command.MessageType(), Source: bus.Source("commandapi"), Subject: stream,
 		Time: c.platform.Clock(), Traceparent: httpapi.Traceparent(ctx), Correlation: id,

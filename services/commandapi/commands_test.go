@@ -39,6 +39,9 @@ const (
 	twoOrder = `{"currency":"EUR","lines":[{"sku":"TEA-001","quantity":2}],"ship_to":{"name":"Ada","street":"12 St James Square","city":"London","country":"GB"}}`
 )
 
+// writers are the services that commands go to.
+var writers = []string{"catalog", "ordering", "inventory", "payments", "shipping"}
+
 // world is the command API before a broker in memory.
 type world struct {
 	*Commands
@@ -50,8 +53,11 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	w := &world{api: servicetest.NewAPI(t), t: t, seen: map[string]int{}}
-	w.broker = memkafka.New(servicetest.Clock,
-		append(bus.ServiceTopics("catalog", false, 1, 1), append(bus.ServiceTopics("ordering", true, 1, 1), bus.Outcomes(2, 1))...)...)
+	topics := []kafka.TopicSpec{bus.Outcomes(2, 1)}
+	for _, s := range writers {
+		topics = append(topics, bus.ServiceTopics(s, false, 1, 1)...)
+	}
+	w.broker = memkafka.New(servicetest.Clock, topics...)
 	var ids byte
 	var mu sync.Mutex
 	env := &daemon.Env{Clock: servicetest.Clock, Log: slog.New(slog.DiscardHandler), NewID: func() uuid.UUID {
@@ -69,7 +75,8 @@ func newWorld(t testing.TB) *world {
 // sent are the commands that were published since it was asked last.
 func (w *world) sent() (envelopes []bus.Envelope) {
 	w.t.Helper()
-	for _, topic := range []string{"catalog.commands.v1", "ordering.commands.v1"} {
+	for _, s := range writers {
+		topic := bus.CommandsTopic(s)
 		records := w.broker.Records(kafka.Partition{Topic: topic}, int64(w.seen[topic]), -1)
 		w.seen[topic] += len(records)
 		for i := range records {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/api/catalog"
 	"github.com/orderlane/orderlane/api/ordering"
@@ -56,12 +55,9 @@ const defaultPayment = "sandbox_approve"
 var commandErrors = []int{400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503}
 
 func (c *Commands) register(api huma.API) {
-	operation := func(method, path, id, summary, tag string) huma.Operation {
-		return huma.Operation{
-			OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag},
-			DefaultStatus: http.StatusAccepted, Errors: commandErrors,
-		}
-	}
+	c.registerOrders(api)
+	c.registerStock(api)
+	c.registerShipping(api)
 	huma.Register(api, operation(http.MethodPut, "/v1/products/{sku}", "define-product", "Define or revise a product", "products"),
 		func(ctx context.Context, in *struct {
 			SKU
@@ -104,30 +100,15 @@ func (c *Commands) register(api huma.API) {
 			Body NewAddress
 		},
 		) (*output, error) {
-			if id, err := uuid.Parse(in.ID); err == nil {
-				in.ID = id.String() // the one spelling that streams have, of the several that the schema lets through
-			}
-			path := "/v1/orders/" + in.ID
-			r := &request{
-				CommandParams: in.CommandParams, operation: "POST " + path + "/address", path: path,
-				resource: bus.Resource{Type: "order", ID: in.ID},
-				command:  ordering.ChangeAddress{OrderID: in.ID, ShipTo: in.Body.ShipTo},
-			}
-			return c.accept(ctx, c.commandID(ctx, &r.CommandParams, r.operation), r)
+			id := canonical(in.ID)
+			return c.to(ctx, in.CommandParams, "/v1/orders/"+id, "/address", bus.Resource{Type: "order", ID: id},
+				ordering.ChangeAddress{OrderID: id, ShipTo: in.Body.ShipTo})
 		})
 }
 
 // product accepts a command for a product, which is for staff.
 func (c *Commands) product(ctx context.Context, method, sku, action string, params httpapi.CommandParams, command bus.Typed) (*output, error) {
-	if _, err := httpapi.RequireCaller(ctx, httpapi.RoleStaff, httpapi.RoleService); err != nil {
-		return nil, err
-	}
-	path := "/v1/products/" + sku
-	r := &request{
-		CommandParams: params, operation: method + " " + path + action, path: path,
-		resource: bus.Resource{Type: "product", ID: sku}, command: command,
-	}
-	return c.accept(ctx, c.commandID(ctx, &r.CommandParams, r.operation), r)
+	return c.byStaff(ctx, method, params, "/v1/products/"+sku, action, bus.Resource{Type: "product", ID: sku}, command)
 }
 
 // placeOrder accepts a new order. Its id follows from the command's, so that the same
@@ -146,7 +127,7 @@ func (c *Commands) placeOrder(ctx context.Context, params httpapi.CommandParams,
 		ExpectedTotal: body.ExpectedTotal,
 	}
 	if body.DiscountCode != nil {
-		command.DiscountCode = *body.DiscountCode
+		command.DiscountCode = strings.ToUpper(*body.DiscountCode)
 	}
 	if body.Payment != nil {
 		command.Payment = *body.Payment
