@@ -47,7 +47,11 @@ func (p *Publication) asked(r *es.Record) ([]kafka.Record, error) {
 			Correlation: correlationOf(r), Causation: r.ID(), Caller: Caller{ID: p.Service, Role: RoleService},
 			ReplyTo: noReply(),
 		}
-		records = append(records, e.Record(topic, []byte(a.Stream), data))
+		ask := e.Record(topic, []byte(a.Stream), data)
+		if p.Clock != nil {
+			ask.Time = p.Clock()
+		}
+		records = append(records, ask)
 	}
 	return records, nil
 }

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,6 +22,9 @@ type Publication struct {
 	// Asks returns what a stored event asks of services; optional. It must return the same
 	// whenever it is asked: what an event asked for is told by its place in the slice.
 	Asks func(*es.Record) ([]Ask, error)
+	// Clock is when messages of asks are sent, for the retention of their topics; optional. By
+	// the time of an event that waited long to be published, they might be gone at once.
+	Clock func() time.Time
 }
 
 // Translate returns the messages that publish one event: the public event, what is personal

@@ -22,8 +22,9 @@ type Wake struct {
 func wakeType(service string) string { return TypeName(service, "wake") }
 
 // WakeRecord is the message that a service wakes a stream with for a timer. Its id is the same for
-// the same timer, so that the inbox knows it when it is sent again.
-func WakeRecord(service string, t es.Timer) (kafka.Record, error) {
+// the same timer, so that the inbox knows it when it is sent again. at is when it is sent, for the
+// retention of the topic.
+func WakeRecord(service string, t es.Timer, at time.Time) (kafka.Record, error) {
 	data, err := Encode(&Wake{Stream: t.Stream, Due: t.Due})
 	if err != nil {
 		return kafka.Record{}, fmt.Errorf("bus: encode the wake of %s: %w", t.Stream, err)
@@ -34,7 +35,9 @@ func WakeRecord(service string, t es.Timer) (kafka.Record, error) {
 		Correlation: id, Causation: fmt.Sprintf("%s/%d", t.Stream, t.Version),
 		Caller: Caller{ID: service, Role: RoleService}, ReplyTo: noReply(),
 	}
-	return e.Record(CommandsTopic(service), []byte(t.Stream), data), nil
+	r := e.Record(CommandsTopic(service), []byte(t.Stream), data)
+	r.Time = at
+	return r, nil
 }
 
 // WakeHandler wakes the streams of one aggregate; make it with Waker.

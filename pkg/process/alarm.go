@@ -104,7 +104,7 @@ func (a *Alarm) Step(ctx context.Context) (int, error) {
 	records := make([]kafka.Record, len(a.unsent))
 	for i, t := range a.unsent {
 		var err error
-		if records[i], err = bus.WakeRecord(a.opts.Service, t); err != nil {
+		if records[i], err = bus.WakeRecord(a.opts.Service, t, now); err != nil {
 			return 0, err
 		}
 	}

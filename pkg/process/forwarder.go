@@ -184,7 +184,9 @@ func (f *Forwarder) command(r *kafka.Record) (command kafka.Record, ok bool, err
 		Subject: stream, Time: e.Time, Traceparent: e.Traceparent, Correlation: e.Correlation, Causation: e.ID,
 		Caller: bus.Caller{ID: f.opts.Process, Role: bus.RoleService}, ReplyTo: &noReply,
 	}
-	return c.Record(bus.CommandsTopic(f.opts.Process), []byte(stream), r.Value), true, nil
+	command = c.Record(bus.CommandsTopic(f.opts.Process), []byte(stream), r.Value)
+	command.Time = f.opts.Clock() // by the event's, an old one would be past the topic's retention
+	return command, true, nil
 }
 
 // safely turns a panic into an error.

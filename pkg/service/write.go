@@ -63,7 +63,7 @@ func (p *Platform) AddWrite(w Write) {
 
 func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) error {
 	feed := es.NewFeed(store)
-	publication := &bus.Publication{Service: w.Name, Log: store, Public: w.Public, Asks: w.Asks}
+	publication := &bus.Publication{Service: w.Name, Log: store, Public: w.Public, Asks: w.Asks, Clock: p.Clock}
 	sender := relay.New(relay.Options{
 		Name: "relay", Holder: p.leaseHolder(), Log: store, From: feed, Clock: p.Clock,
 		Translate: publication.Translate, Producer: p.relayProducer(w.Name),
