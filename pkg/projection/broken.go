@@ -62,11 +62,11 @@ func reason(err error) string {
 }
 
 // isBroken says that a key is broken, or breaks in this batch.
-func (p *Projection) isBroken(id brokenID) bool {
-	if len(p.broken) == 0 && len(p.batch.ids) == 0 {
+func (p *Projection) isBroken(b *batch, id brokenID) bool {
+	if len(p.broken) == 0 && len(b.ids) == 0 {
 		return false
 	}
-	if p.batch.ids[id] {
+	if b.ids[id] {
 		return true
 	}
 	_, ok := p.broken[id]
@@ -74,8 +74,7 @@ func (p *Projection) isBroken(id brokenID) bool {
 }
 
 // breakKey notes that a record breaks its key.
-func (p *Projection) breakKey(id brokenID, r *Record, why string) {
-	b := &p.batch
+func (p *Projection) breakKey(b *batch, id brokenID, r *Record, why string) {
 	if b.ids == nil {
 		b.ids = make(map[brokenID]bool)
 	}
@@ -116,6 +115,7 @@ func (p *Projection) loadBroken(ctx context.Context, claims []*claim) error {
 		return err
 	}
 	p.broken = broken
+	p.breaks++
 	p.answers.forget()
 	p.o.Watch.BrokenKeys(len(broken))
 	return nil

@@ -41,14 +41,21 @@ type claim struct {
 
 	// Of the step, under its lock.
 	at      checkpoint // committed
-	trial   checkpoint // as the batch leaves it
 	lost    int64      // if above at.next: records up to there must be read again
-	round   int64      // the batch that trial is of
+	round   int64      // the plan that has a course of this claim,
+	course  int        // and where
 	strings map[string]string
 
 	over chan struct{} // closed when the claim has ended
 	once sync.Once
 	err  error
+}
+
+// course is how a plan moves the checkpoint of a claim.
+type course struct {
+	*claim
+	from  checkpoint
+	trial checkpoint // where it goes
 }
 
 // end ends the claim; err is what deliverers are told.
@@ -119,10 +126,10 @@ const (
 // errMoved says that a checkpoint was not where this instance left it.
 var errMoved = fmt.Errorf("projection: a checkpoint was moved or fenced by another instance")
 
-// advance moves the checkpoints of claims from where they are to their trial, all or none. It is
+// advance moves the checkpoints of courses from where they are to their trial, all or none. It is
 // the first thing in a transaction: it locks the checkpoints, so that what is read after it
 // cannot be changed by an instance that owned a partition before.
-func (p *Projection) advance(ctx context.Context, tx Tx, claims []*claim) error {
+func (p *Projection) advance(ctx context.Context, tx Tx, claims []course) error {
 	moved := int64(0)
 	if p.o.Store.Dialect() == SQLite {
 		for _, c := range claims {

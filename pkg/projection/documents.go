@@ -42,7 +42,10 @@ type Documents[T any] struct {
 	changes []change[T]
 	entries []entry[T]
 	index   map[string]int // key to entry
+	keys    []string       // of documents to be read
 	rows    [][]any
+	errs    []error
+	ready   bool // prepare was called
 }
 
 // change is one record's, linked to the next of the same document.
@@ -57,7 +60,6 @@ type entry[T any] struct {
 	key         string
 	first, last int // changes
 	accumulates bool
-	known       bool // read from the store, or begins in this batch
 	version     int64
 	doc         *T
 }
@@ -132,8 +134,27 @@ func (d *Documents[T]) Reset() {
 	clear(d.changes)
 	clear(d.entries)
 	clear(d.index)
+	clear(d.keys)
 	clear(d.rows)
-	d.changes, d.entries, d.rows = d.changes[:0], d.entries[:0], d.rows[:0]
+	clear(d.errs)
+	d.changes, d.entries, d.keys, d.rows, d.errs = d.changes[:0], d.entries[:0], d.keys[:0], d.rows[:0], d.errs[:0]
+	d.ready = false
+}
+
+// prepare folds the documents that begin in the batch: for them nothing is read.
+func (d *Documents[T]) prepare() {
+	for i := range d.entries {
+		e := &d.entries[i]
+		if !d.begins(e) {
+			d.keys = append(d.keys, e.key)
+			continue
+		}
+		e.doc = new(T)
+		if err := d.fold(e); err != nil {
+			d.errs = append(d.errs, err)
+		}
+	}
+	d.ready = true
 }
 
 // Flush reads, folds and writes the documents that were changed. Changes that fail are all
@@ -142,18 +163,19 @@ func (d *Documents[T]) Flush(ctx context.Context, tx Tx) error {
 	if len(d.entries) == 0 {
 		return nil
 	}
-	errs, err := d.load(ctx, tx)
-	if err != nil {
+	if !d.ready {
+		d.prepare()
+	}
+	if err := d.load(ctx, tx); err != nil {
 		return err
 	}
-	d.rows = d.rows[:0]
-	for i := range d.entries {
-		if err := d.fold(&d.entries[i]); err != nil {
-			errs = append(errs, err)
+	for _, key := range d.keys {
+		if err := d.fold(&d.entries[d.index[key]]); err != nil {
+			d.errs = append(d.errs, err)
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if len(d.errs) > 0 {
+		return errors.Join(d.errs...)
 	}
 	for rest := d.rows; len(rest) > 0; {
 		n := min(len(rest), MaxUpsertRows)
@@ -166,32 +188,24 @@ func (d *Documents[T]) Flush(ctx context.Context, tx Tx) error {
 }
 
 // load reads the documents that the batch goes on from.
-func (d *Documents[T]) load(ctx context.Context, tx Tx) (errs []error, err error) {
-	keys := make([]string, 0, len(d.entries))
-	for i := range d.entries {
-		if e := &d.entries[i]; d.begins(e) {
-			e.known, e.doc = true, new(T)
-		} else {
-			keys = append(keys, e.key)
-		}
-	}
+func (d *Documents[T]) load(ctx context.Context, tx Tx) error {
 	q := d.lookup
-	for len(keys) > 0 {
+	for keys := d.keys; len(keys) > 0; {
 		n := min(len(keys), MaxLoadKeys)
 		q.Values, keys = keys[:n], keys[n:]
 		err := tx.Load(ctx, q, func(row Row) error {
 			e := &d.entries[d.index[row.Text(0)]]
-			e.known, e.version, e.doc = true, row.Int(1), new(T)
+			e.version, e.doc = row.Int(1), new(T)
 			if err := d.def.Unmarshal([]byte(row.Text(2)), e.doc); err != nil {
-				errs = append(errs, &RecordError{d.changes[e.first].rec, fmt.Errorf("stored document of %s: %w", e.key, err)})
+				d.errs = append(d.errs, &RecordError{d.changes[e.first].rec, fmt.Errorf("stored document of %s: %w", e.key, err)})
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return errs, nil
+	return nil
 }
 
 // begins says whether the batch holds the document's events from the first one on without

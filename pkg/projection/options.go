@@ -100,7 +100,7 @@ type Stepped struct {
 	Broken   int           // records that broke their key
 	Lost     int           // dropped, since their partition has another owner now
 	Commits  int           // transactions; more than one only while a bad record is looked for
-	Waiting  int           // records left in the queue
+	Waiting  int           // records left in the queue, or taken from it ahead
 	Duration time.Duration // of the whole step
 	Age      time.Duration // from the oldest record's time to the commit: how far the view lags behind
 }

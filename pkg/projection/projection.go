@@ -57,13 +57,13 @@ type Projection struct {
 	claims   map[kafka.Partition]*claim
 
 	// Of the step, under its lock.
-	buffer    []Record           // the memory of pending
-	pending   []Record           // taken from the queue, not committed yet
-	condemned map[*Record]string // of pending: records that break their key, and why
-	broken    map[brokenID]int32 // keys that are broken, with their partition
-	doubt     bool               // whether the last transaction was committed is not known
-	gaps      bool               // a claim has lost records that it had
-	batch     batch
+	now    *work              // what the step at hand commits
+	ahead  *work              // what the next one will, if the view has a twin
+	rounds int64              // plans that were made
+	broken map[brokenID]int32 // keys that are broken, with their partition
+	breaks int64              // changes of broken
+	doubt  bool               // whether the last transaction was committed is not known
+	gaps   bool               // a claim has lost records that it had
 }
 
 var _ kafka.BatchHandler = (*Projection)(nil)
@@ -76,7 +76,10 @@ func New(ctx context.Context, o Options) (*Projection, error) {
 	p := &Projection{
 		o: o, name: o.View.Name(), version: int64(o.View.Version()), sources: o.View.Sources(),
 		queue: newQueue(o.Queue, o.QueueBytes), stepper: make(chan struct{}, 1), claims: make(map[kafka.Partition]*claim),
-		condemned: make(map[*Record]string), broken: make(map[brokenID]int32),
+		now: newWork(o.View), broken: make(map[brokenID]int32),
+	}
+	if v, ok := o.View.(Twin); ok {
+		p.ahead = newWork(v.Twin())
 	}
 	if err := o.Store.Migrate(ctx, "projection", schema); err != nil {
 		return nil, err

@@ -85,7 +85,9 @@ func (p *Projection) refillClaim(ctx context.Context, c *claim) error {
 		for i := range raw {
 			recs[i] = parse(&raw[i], c)
 		}
-		if err := p.settle(ctx, &recs, &Stepped{}); err != nil {
+		w := newWork(p.scratch())
+		w.pending = recs
+		if err := p.settle(ctx, w, &Stepped{}); err != nil {
 			return err
 		}
 		from = to

@@ -121,12 +121,11 @@ func (p *Projection) reread(ctx context.Context, key string, work []*again) erro
 
 // refold deletes what the key's records have written, and folds them once more.
 func (p *Projection) refold(ctx context.Context, key string, work []*again) error {
-	view, folded := p.o.View, 0
-	claims := make([]*claim, len(work))
+	view, folded := p.scratch(), 0
+	claims := make([]course, len(work))
 	var topics []string
 	for i, a := range work {
-		claims[i] = a.claim
-		a.claim.trial, a.claim.round = a.claim.at, 0
+		claims[i] = course{a.claim, a.claim.at, a.claim.at}
 		if !slices.Contains(topics, a.claim.Topic) {
 			topics = append(topics, a.claim.Topic)
 		}
@@ -162,7 +161,7 @@ func (p *Projection) refold(ctx context.Context, key string, work []*again) erro
 				return err
 			}
 		}
-		return p.flush(ctx, tx)
+		return flush(ctx, view, tx)
 	})
 	if err != nil {
 		p.doubt = true
@@ -171,6 +170,7 @@ func (p *Projection) refold(ctx context.Context, key string, work []*again) erro
 	for _, topic := range topics {
 		delete(p.broken, brokenID{topic, key})
 	}
+	p.breaks++
 	p.answers.forget()
 	p.o.Watch.BrokenKeys(len(p.broken))
 	p.waits.tell([]Record{{Record: &kafka.Record{}, Key: key}})

@@ -41,7 +41,7 @@ func TestRepairFoldsABrokenKeyAnew(t *testing.T) {
 			t.Fatalf("repair by another instance: %v", err)
 		}
 
-		in.view.healed = true
+		*in.view.healed = true
 		w.event(1, "order-2", "7") // waits in the queue meanwhile
 		must(t, in.Deliver(t.Context(), w.parts[kafka.Partition{Topic: events, ID: 1}][11:]))
 		must(t, in.Repair(t.Context(), "order-2"))
@@ -57,7 +57,7 @@ func TestRepairFoldsABrokenKeyAnew(t *testing.T) {
 		}
 		// Nothing is missing, and nothing was counted twice.
 		healed := start(t, w, in.store, 2)
-		healed.view.healed = true
+		*healed.view.healed = true
 		healed.assign(t, w.all()...)
 		healed.drain(t)
 		want(t, "view", shown(t, in.store, in.view), shown(t, in.store, healed.view))
@@ -72,7 +72,7 @@ func TestRepairWorksForAKeyThatIsNotBroken(t *testing.T) {
 			w.event(1, "order-2", fmt.Sprint(i))
 		}
 		in := start(t, w, open(), 1)
-		in.view.healed = true
+		*in.view.healed = true
 		in.assign(t, w.all()...)
 		in.drain(t)
 		must(t, in.store.Update(t.Context(), func(tx projection.Tx) error {

@@ -57,6 +57,16 @@ type View interface {
 	StreamVersion(ctx context.Context, q Queryer, stream string) (version int64, held bool, err error)
 }
 
+// Twin is a View of which there may be two: while what one has collected is written, the other
+// collects the next batch. Only one of them is flushed at a time, and never one before what
+// the other has collected earlier is written.
+type Twin interface {
+	View
+
+	// Twin returns another View of the same name, version and tables, with nothing collected.
+	Twin() View
+}
+
 // Source is a topic that feeds a view.
 type Source struct {
 	Topic string
@@ -111,6 +121,10 @@ type Part interface {
 	Reset()
 }
 
+// preparer is a Part that can do some of Flush's work before the transaction. What fails then
+// fails in Flush.
+type preparer interface{ prepare() }
+
 // Parts are the pieces of a view. They are flushed in their order, which must be the same in
 // every instance.
 type Parts []Part
@@ -123,6 +137,14 @@ func (p Parts) Flush(ctx context.Context, tx Tx) error {
 		}
 	}
 	return nil
+}
+
+func (p Parts) prepare() {
+	for _, part := range p {
+		if part, ok := part.(preparer); ok {
+			part.prepare()
+		}
+	}
 }
 
 // Reset resets each part.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -173,7 +174,9 @@ type order struct {
 type ordersView struct {
 	projection.Parts
 	version   int
-	healed    bool // trouble is over: another build of the view
+	topic     string        // of events
+	healed    *bool         // trouble is over: another build of the view
+	events    *atomic.Int64 // folded
 	orders    *projection.Documents[order]
 	sizes     *projection.Documents[int]
 	counts    *projection.Documents[int] // of commands: folding one twice shows
@@ -190,7 +193,7 @@ func newOrdersView(version int) *ordersView { return newOrdersViewOf(version, ev
 // newOrdersViewOf has another topic of events.
 func newOrdersViewOf(version int, events string) *ordersView {
 	v := &ordersView{
-		version: version, ordersT: projection.TableName("test", version, "orders"),
+		version: version, topic: events, healed: new(bool), events: new(atomic.Int64), ordersT: projection.TableName("test", version, "orders"),
 		countsT: projection.TableName("test", version, "counts"),
 		sizesT:  projection.TableName("test", version, "sizes"), commandsT: projection.TableName("test", version, "commands"),
 	}
@@ -216,6 +219,12 @@ func newOrdersViewOf(version int, events string) *ordersView {
 	})
 	v.Parts = projection.Parts{v.orders, v.sizes, v.counts, v.accepted, v.statuses}
 	return v
+}
+
+func (v *ordersView) Twin() projection.View {
+	twin := newOrdersViewOf(v.version, v.topic)
+	twin.healed, twin.events = v.healed, v.events
+	return twin
 }
 
 func (v *ordersView) Name() string { return "test" }
@@ -247,10 +256,11 @@ func (v *ordersView) Fold(rec *projection.Record) error {
 		v.statuses.Upsert(rec.Key, string(rec.Value), rank)
 		return nil
 	}
+	v.events.Add(1)
 	value := string(rec.Value)
 	v.sizes.Accumulate(rec, fmt.Sprint("partition ", rec.Partition), func(n *int) error { *n += len(value); return nil })
 	trouble := value
-	if v.healed {
+	if *v.healed {
 		trouble = ""
 	}
 	switch trouble { // after something was collected already, as in a real view
@@ -325,6 +335,9 @@ type instance struct {
 	dead  []projection.DeadLetter
 	marks map[kafka.Partition]int64
 }
+
+// folded is how many events were passed to the view, those passed again included.
+func (in *instance) folded() int64 { return in.view.events.Load() }
 
 func (in *instance) Mark(p kafka.Partition, next int64) { in.marks[p] = next }
 

@@ -110,6 +110,9 @@ func newView() *view {
 	return v
 }
 
+// Twin implements projection.Twin.
+func (*view) Twin() projection.View { return newView() }
+
 // Name implements projection.View.
 func (*view) Name() string { return viewName }
 
