@@ -114,6 +114,8 @@ func (e *Envelope) each(set func(name, value string)) {
 	}
 	if e.StreamVersion > 0 {
 		set(HeaderStreamVersion, strconv.FormatInt(e.StreamVersion, 10))
+	}
+	if e.Position > 0 {
 		set(HeaderPosition, strconv.FormatInt(e.Position, 10))
 	}
 }

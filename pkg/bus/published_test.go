@@ -62,7 +62,7 @@ func TestWhatIsPublishedIsKnownByThePartitionsEnds(t *testing.T) {
 		if err := producer.Publish(t.Context(), sent); err != nil {
 			t.Fatal(err)
 		}
-		p, err := ReadPublished(t.Context(), broker, "test.events.v1", "test.personal.v1")
+		p, err := ReadPublished(t.Context(), broker, &Publication{Service: "test"}, "test.events.v1", "test.personal.v1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,14 +95,14 @@ func TestATopicWhoseEndIsNoEventIsAnError(t *testing.T) {
 	if err := broker.Producer().Publish(t.Context(), []kafka.Record{r}); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := ReadPublished(t.Context(), broker, "test.events.v1"); err == nil {
+	if p, err := ReadPublished(t.Context(), broker, &Publication{Service: "test"}, "test.events.v1"); err == nil {
 		t.Errorf("got %+v", p)
 	}
-	if p, err := ReadPublished(t.Context(), broker, "nowhere"); err == nil {
+	if p, err := ReadPublished(t.Context(), broker, &Publication{Service: "test"}, "nowhere"); err == nil {
 		t.Errorf("got %+v", p)
 	}
 	gone := errors.New("gone")
-	if _, err := ReadPublished(t.Context(), away{broker, gone}, "test.events.v1"); !errors.Is(err, gone) {
+	if _, err := ReadPublished(t.Context(), away{broker, gone}, &Publication{Service: "test"}, "test.events.v1"); !errors.Is(err, gone) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -17,7 +17,7 @@ func TestAnEngineForgetsALostFutureWhenANewEpochBegins(t *testing.T) {
 	backup := store.Backup()
 	r.do(of(2, "a", payIn{100}), of(3, "b", payIn{1}))
 	store.Restore(backup)
-	if _, err := log.NewEpoch(t.Context(), 0); err != nil {
+	if _, err := log.NewEpoch(t.Context(), es.Renewal{}); err != nil {
 		t.Fatal(err)
 	}
 

@@ -30,10 +30,9 @@ type Log interface {
 
 	// NewEpoch begins a new life of the log, as whoever restored its database to an earlier point
 	// must do: what the old life had written after that point is on the topics, and positions and
-	// versions come again with other contents. The new epoch's Generation is above the log's own
-	// and above the one given. In one transaction with it all cursors are forgotten, since
-	// what their readers have read may be of another future. It returns the head under the new epoch.
-	NewEpoch(ctx context.Context, above int64) (Head, error)
+	// versions come again with other contents. What was decided under the old epoch is not
+	// written any more. It returns the head under the new one.
+	NewEpoch(ctx context.Context, r Renewal) (Head, error)
 
 	// Append writes the whole batch in one transaction under the log's lock, or nothing.
 	// Event i gets position Head-len(Events)+1+i, where Head is what it returns: positions are
@@ -92,7 +91,8 @@ type Log interface {
 	// Cursor returns the saved position of the named reader; 0 if there is none.
 	Cursor(ctx context.Context, name string) (int64, error)
 
-	// SaveCursor moves the named cursor forward; a lower position changes nothing.
+	// SaveCursor moves the named cursor forward, as Append does with those of a batch. A lower
+	// position changes nothing, nor does one beyond the head: its reader has read what was lost since.
 	SaveCursor(ctx context.Context, c Cursor) error
 
 	// ExpireOutcomes deletes up to limit outcomes (MaxRead at the most) older than before, oldest first, and says how many.
@@ -115,6 +115,12 @@ type Log interface {
 type Head struct {
 	Epoch    string
 	Position int64
+}
+
+// Renewal says what a new epoch of a log has to reckon with.
+type Renewal struct {
+	Above  int64 // the new epoch's Generation is above this one, and above the log's own
+	Cursor int64 // cursors beyond it go back to it, since what their readers have read may be lost
 }
 
 // Generation is the place of an epoch in the row of a log's epochs: the number that its

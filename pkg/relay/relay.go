@@ -4,6 +4,10 @@
 // In the flow it stands between the event log and the event topics. One relay at a time
 // leads a log, by an expiring lease. Its cursor is a lower bound: after a crash events may
 // be published again, with the same ids.
+//
+// Where the topics hold what the log does not, its database was restored to an earlier point.
+// Then nothing is published, until the log runs under a new epoch (es.Log.NewEpoch). The relay
+// first tells each partition of that, and of what stays there, and goes on from that.
 package relay
 
 import (
@@ -53,8 +57,8 @@ type Options struct {
 	// it can fence the one of the leader before. A Publish that fails has published nothing,
 	// or nothing out of order.
 	Producer func(context.Context) (kafka.Producer, error)
-	// Resume returns, per topic and partition, the log position of the last event that is on
-	// the topic already, so that little is repeated; optional.
+	// Resume reads what is on the topics already, so that little is repeated, and nothing is
+	// published where they show a future that the log has lost; optional.
 	Resume   func(context.Context) (Resumed, error)
 	Observer Observer
 }
@@ -64,6 +68,10 @@ type Resumed interface {
 	// Has reports whether the record of an event is published: its partition holds this
 	// event or a later one of the same log epoch.
 	Has(r *kafka.Record, epoch string, position int64) bool
+	// Check returns an error that wraps es.ErrRestored if the topics hold what the log does not.
+	Check(ctx context.Context, head es.Head) error
+	// Begin returns what begins the epoch of head on the topics; nothing if it has begun there.
+	Begin(ctx context.Context, head es.Head, at time.Time) ([]kafka.Record, error)
 }
 
 // Relay is the relay of one log. Step is driven by one loop: Run, or a test.
@@ -145,6 +153,9 @@ func (r *Relay) publish(ctx context.Context) (int, error) {
 	last := events[len(events)-1].Position
 	r.cursor = last
 	r.published.Store(last)
+	if last >= r.head.Position {
+		r.resumed = nil // what was appended since cannot be there
+	}
 	lag, err := r.lag(ctx, full)
 	if err != nil {
 		return 0, err
@@ -206,9 +217,22 @@ func (r *Relay) lead(ctx context.Context) (bool, error) {
 	}
 	r.until = now.Add(leaseTTL)
 	if r.producer != nil {
-		return true, nil
+		return true, r.goOn(ctx)
 	}
 	return true, r.start(ctx)
+}
+
+// goOn starts anew if a new epoch has begun, or if the log ends before what was published.
+func (r *Relay) goOn(ctx context.Context) error {
+	head, err := r.opts.Log.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("relay %s: read the log's head: %w", r.opts.Name, err)
+	}
+	if head.Epoch == r.head.Epoch && head.Position >= r.cursor {
+		return nil
+	}
+	r.stop()
+	return r.start(ctx)
 }
 
 // start fences the producer of the leader before, and only then reads how far that came.
@@ -218,23 +242,48 @@ func (r *Relay) start(ctx context.Context) error {
 		return fmt.Errorf("relay %s: make the producer: %w", r.opts.Name, err)
 	}
 	r.producer = producer
-	if r.head, err = r.opts.Log.Head(ctx); err != nil {
+	if err := r.resume(ctx); err != nil {
 		r.stop()
-		return fmt.Errorf("relay %s: read the log's head: %w", r.opts.Name, err)
-	}
-	if r.cursor, err = r.opts.Log.Cursor(ctx, r.opts.Name); err != nil {
-		r.stop()
-		return fmt.Errorf("relay %s: read the cursor: %w", r.opts.Name, err)
-	}
-	r.saved = r.cursor
-	if r.opts.Resume != nil && r.cursor < r.head.Position {
-		if r.resumed, err = r.opts.Resume(ctx); err != nil {
-			r.stop()
-			return fmt.Errorf("relay %s: read what is published: %w", r.opts.Name, err)
-		}
+		return fmt.Errorf("relay %s: %w", r.opts.Name, err)
 	}
 	r.opts.Observer.Leading(true)
 	return nil
+}
+
+// resume finds out where to go on. What is on the topics must be in the log, or of an earlier epoch.
+func (r *Relay) resume(ctx context.Context) (err error) {
+	if memory, ok := r.opts.From.(interface{ Forget() }); ok {
+		memory.Forget() // of a future that may be lost
+	}
+	if r.head, err = r.opts.Log.Head(ctx); err != nil {
+		return fmt.Errorf("read the log's head: %w", err)
+	}
+	if r.cursor, err = r.opts.Log.Cursor(ctx, r.opts.Name); err != nil {
+		return fmt.Errorf("read the cursor: %w", err)
+	}
+	r.saved = r.cursor
+	r.published.Store(r.cursor)
+	if r.opts.Resume == nil {
+		return nil
+	}
+	for begun := false; ; begun = true {
+		if r.resumed, err = r.opts.Resume(ctx); err != nil {
+			return fmt.Errorf("read what is published: %w", err)
+		}
+		if err := r.resumed.Check(ctx, r.head); err != nil {
+			return err
+		}
+		records, err := r.resumed.Begin(ctx, r.head, r.opts.Clock())
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 || begun {
+			return nil
+		}
+		if err := r.producer.Publish(ctx, records); err != nil {
+			return fmt.Errorf("begin epoch %s: %w", r.head.Epoch, err)
+		}
+	}
 }
 
 // Flush saves the cursor, if it has moved.
@@ -272,6 +321,9 @@ func (r *Relay) Run(ctx context.Context) error {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			r.opts.Observer.Failed(err)
+			if errors.Is(err, es.ErrRestored) {
+				pause = renewFrom // until somebody begins a new epoch
+			}
 			wait(ctx, pause)
 			pause = min(2*pause, retryUpTo)
 			continue

@@ -95,7 +95,14 @@ func (o observer) Leading(yes bool)                  { o.w.leading[o.holder] = y
 
 // resuming reads what is on the topic when the relay becomes the leader.
 func (w *world) resuming(o *relay.Options) {
-	o.Resume = func(ctx context.Context) (relay.Resumed, error) { return bus.ReadPublished(ctx, w.broker, topic) }
+	o.Resume = func(ctx context.Context) (relay.Resumed, error) {
+		return bus.ReadPublished(ctx, w.broker, w.publication(), topic)
+	}
+}
+
+// publication says whose events the topic holds, and which log they are from.
+func (w *world) publication() *bus.Publication {
+	return &bus.Publication{Service: "things", Log: w.log}
 }
 
 func ordered(w *world) func(*relay.Options) {
@@ -435,11 +442,12 @@ func TestAnErrorAtTheStartOfALeadGivesItUp(t *testing.T) {
 			}
 		},
 		"what is published": func(o *relay.Options, away *bool) {
-			o.Resume = func(context.Context) (relay.Resumed, error) {
+			resume := o.Resume
+			o.Resume = func(ctx context.Context) (relay.Resumed, error) {
 				if *away {
 					return nil, gone
 				}
-				return nil, nil
+				return resume(ctx)
 			}
 		},
 	} {
@@ -447,7 +455,7 @@ func TestAnErrorAtTheStartOfALeadGivesItUp(t *testing.T) {
 			w := newWorld(t)
 			w.happen([]string{"a-1"})
 			away := true
-			r := w.relay("a", func(o *relay.Options) { change(o, &away) })
+			r := w.relay("a", w.resuming, func(o *relay.Options) { change(o, &away) })
 			if n, err := r.Step(t.Context()); n != 0 || !errors.Is(err, gone) {
 				t.Errorf("published %d, %v", n, err)
 			}

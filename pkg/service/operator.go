@@ -28,7 +28,7 @@ const (
 	payloadText = 4096             // bytes of a payload that are shown
 )
 
-// operator serves /admin/: parked commands and broken keys. It is safe for concurrent use.
+// operator serves /admin/: parked commands, broken keys and epochs of logs. It is safe for concurrent use.
 type operator struct {
 	platform *Platform
 
@@ -38,8 +38,10 @@ type operator struct {
 }
 
 type parkedLog struct {
-	log    es.Log
-	engine *es.Engine
+	log         es.Log
+	engine      *es.Engine
+	publication *bus.Publication
+	published   []string // its topics
 }
 
 // ParkedCommand is a parked command as operators see it.
@@ -82,13 +84,15 @@ func newOperator(p *Platform) *operator {
 	p.Env.Admin.HandleFunc("POST /admin/deadletters/{id}/discard", answer(o.discardParked))
 	p.Env.Admin.HandleFunc("GET /admin/projections", answer(o.listProjections))
 	p.Env.Admin.HandleFunc("POST /admin/projections/repair/{key}", answer(o.repair))
+	p.Env.Admin.HandleFunc("GET /admin/epochs", answer(o.listEpochs))
+	p.Env.Admin.HandleFunc("POST /admin/epochs/{service}/begin", answer(o.beginEpoch))
 	return o
 }
 
-func (o *operator) addLog(service string, log es.Log, engine *es.Engine) {
+func (o *operator) addLog(service string, l parkedLog) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.logs[service] = parkedLog{log, engine}
+	o.logs[service] = l
 }
 
 func (o *operator) addProjection(view string, p *projection.Projection) {

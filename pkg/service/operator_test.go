@@ -69,7 +69,7 @@ func (w *world) addService(name string, parked ...es.Parked) es.Log {
 			w.t.Error(err)
 		}
 	})
-	w.addLog(name, log, engine)
+	w.addLog(name, parkedLog{log: log, engine: engine})
 	return log
 }
 

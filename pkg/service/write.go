@@ -2,6 +2,9 @@ package service
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -68,9 +71,9 @@ func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) e
 		Name: "relay", Holder: p.leaseHolder(), Log: store, From: feed, Clock: p.Clock,
 		Translate: publication.Translate, Producer: p.relayProducer(w.Name),
 		Resume: func(ctx context.Context) (relay.Resumed, error) {
-			return bus.ReadPublished(ctx, p.Admin, w.published()...)
+			return bus.ReadPublished(ctx, p.Admin, publication, w.published()...)
 		},
-		Observer: p.Metrics.Relay(w.Name, p.Health.Watch(w.Name+" relay")),
+		Observer: &relayObserver{RelayObserver: p.Metrics.Relay(w.Name, p.Health.Watch(w.Name+" relay")), service: w.Name, log: p.Logger(w.Name)},
 	})
 	alarm := p.newAlarm(w.Name, store)
 	engine := es.NewEngine(es.Options{
@@ -95,7 +98,7 @@ func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) e
 		Run:  func(ctx context.Context) error { return p.expire(ctx, w.Name, store) },
 	})
 	p.Sup.Add(daemon.StageConsumers, daemon.Component{Name: w.Name + " commands", Run: consumer.Run})
-	p.operator.addLog(w.Name, store, engine)
+	p.operator.addLog(w.Name, parkedLog{store, engine, publication, w.published()})
 	return nil
 }
 
@@ -110,6 +113,34 @@ func (p *Platform) consumer(name string, group *bus.CommandGroup) (*bus.Consumer
 	}
 	p.Metrics.Subscriber(name, subscriber.Stats)
 	return bus.NewConsumer(group, subscriber, s.DrainDeadline, p.Logger(name))
+}
+
+// relayObserver says what to do about a log that was restored.
+type relayObserver struct {
+	*daemon.RelayObserver
+	service string
+	log     *slog.Logger
+	told    bool
+}
+
+// Leading implements relay.Observer.
+func (o *relayObserver) Leading(leads bool) {
+	if leads {
+		o.told = false
+	}
+	o.RelayObserver.Leading(leads)
+}
+
+// Failed implements relay.Observer.
+func (o *relayObserver) Failed(err error) {
+	if errors.Is(err, es.ErrRestored) {
+		err = fmt.Errorf("%w; nothing is published until a new epoch begins, by: orderlane epochs begin %s", err, o.service)
+		if !o.told {
+			o.log.Error("events are not published", "reason", err)
+		}
+		o.told = true
+	}
+	o.RelayObserver.Failed(err)
 }
 
 // expire forgets outcomes that are older than they have to be kept.

@@ -83,20 +83,25 @@ var leasing = map[string]func(*testing.T, *fixture){
 		})
 		f.lease(f.log, "relay", "a", time.Hour, false)
 	},
-	"cursors move forward only": func(_ *testing.T, f *fixture) {
+	"cursors move forward only, and up to the head": func(_ *testing.T, f *fixture) {
 		f.cursor("relay", 0)
+		f.must(f.log.SaveCursor(f.ctx, es.Cursor{Name: "relay", Position: 1}))
+		f.cursor("relay", 0) // the log is empty
+		f.append(f.order(0, "order-1", 0, 5))
 		f.must(f.log.SaveCursor(f.ctx, es.Cursor{Name: "relay", Position: 5}))
 		f.must(f.log.SaveCursor(f.ctx, es.Cursor{Name: "relay", Position: 3}))
+		f.must(f.log.SaveCursor(f.ctx, es.Cursor{Name: "relay", Position: 6}))
 		f.cursor("relay", 5)
-		b := f.order(0, "order-1", 0, 1)
+		b := f.order(5, "order-1", 5, 1)
 		b.Cursors = []es.Cursor{{Name: "relay", Position: 4}, {Name: "timers", Position: 2}}
 		f.append(b)
 		f.cursor("relay", 5)
 		f.cursor("timers", 2)
-		b = f.order(1, "order-1", 1, 1)
-		b.Cursors = []es.Cursor{{Name: "relay", Position: 6}}
+		b = f.order(6, "order-1", 6, 1)
+		b.Cursors = []es.Cursor{{Name: "relay", Position: 7}, {Name: "timers", Position: 8}}
 		f.append(b)
-		f.cursor("relay", 6)
+		f.cursor("relay", 7)
+		f.cursor("timers", 2)
 	},
 }
 
@@ -153,7 +158,7 @@ func calls(f *fixture) map[string]func() error {
 	id := f.id()
 	return map[string]func() error{
 		"Head":           func() error { _, err := f.log.Head(f.ctx); return err },
-		"NewEpoch":       func() error { _, err := f.log.NewEpoch(f.ctx, 0); return err },
+		"NewEpoch":       func() error { _, err := f.log.NewEpoch(f.ctx, es.Renewal{}); return err },
 		"Append":         func() error { _, err := f.log.Append(f.ctx, commandOn(id, 0, "order-9", 0, 1)); return err },
 		"Load":           func() error { _, err := f.log.Load(f.ctx, []es.StreamQuery{{Stream: "order-1"}}); return err },
 		"Outcomes":       func() error { _, err := f.log.Outcomes(f.ctx, []uuid.UUID{id}); return err },

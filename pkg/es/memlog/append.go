@@ -126,7 +126,7 @@ func (s *Store) appendRest(b *es.Batch) {
 		s.park(p)
 	}
 	for _, c := range b.Cursors {
-		s.cursors[c.Name] = max(s.cursors[c.Name], c.Position)
+		s.saveCursor(c)
 	}
 }
 

@@ -35,6 +35,6 @@ func (c *content) clone() content {
 		n.streams[stream] = slices.Clone(positions)
 	}
 	n.personal, n.outcomes, n.states = maps.Clone(c.personal), maps.Clone(c.outcomes), maps.Clone(c.states)
-	n.leases, n.cursors = maps.Clone(c.leases), maps.Clone(c.cursors)
+	n.leases, n.cursors, n.timers = maps.Clone(c.leases), maps.Clone(c.cursors), maps.Clone(c.timers)
 	return n
 }

@@ -30,8 +30,9 @@ type Store struct {
 	clock func() time.Time
 	first string // epoch
 
-	mu   sync.Mutex
-	logs []*Log // open ones, in order of opening
+	mu    sync.Mutex
+	logs  []*Log // open ones, in order of opening
+	begun int    // epochs, also those that a Restore has taken back
 	content
 }
 
@@ -127,12 +128,15 @@ func (l *Log) Head(ctx context.Context) (h es.Head, err error) {
 
 func (s *Store) head() es.Head { return es.Head{Epoch: s.epoch, Position: int64(len(s.events))} }
 
-// NewEpoch implements es.Log. The epoch's name is its generation and the store's first epoch, so
+// NewEpoch implements es.Log. The epoch's name is made of numbers and the store's first epoch, so
 // that it is the same in every run.
-func (l *Log) NewEpoch(ctx context.Context, above int64) (h es.Head, err error) {
+func (l *Log) NewEpoch(ctx context.Context, r es.Renewal) (h es.Head, err error) {
 	err = l.do(ctx, "begin a new epoch", func(s *Store) error {
-		s.epoch = fmt.Sprintf("%d-%s", max(es.Generation(s.epoch), above)+1, s.first)
-		clear(s.cursors)
+		s.begun++
+		s.epoch = fmt.Sprintf("%d-%s.%d", max(es.Generation(s.epoch), r.Above)+1, s.first, s.begun)
+		for name, position := range s.cursors {
+			s.cursors[name] = min(position, r.Cursor)
+		}
 		h = s.head()
 		for _, open := range s.logs {
 			open.watch.See(h)

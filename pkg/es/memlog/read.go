@@ -160,9 +160,15 @@ func (l *Log) Cursor(ctx context.Context, name string) (position int64, err erro
 // SaveCursor implements es.Log.
 func (l *Log) SaveCursor(ctx context.Context, c es.Cursor) error {
 	return l.do(ctx, "save cursor "+c.Name, func(s *Store) error {
-		s.cursors[c.Name] = max(s.cursors[c.Name], c.Position)
+		s.saveCursor(c)
 		return nil
 	})
+}
+
+func (s *Store) saveCursor(c es.Cursor) {
+	if c.Position <= int64(len(s.events)) {
+		s.cursors[c.Name] = max(s.cursors[c.Name], c.Position)
+	}
 }
 
 // ExpireOutcomes implements es.Log.

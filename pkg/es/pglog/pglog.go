@@ -166,7 +166,7 @@ func (l *Log) Head(ctx context.Context) (h es.Head, err error) {
 }
 
 // NewEpoch implements es.Log.
-func (l *Log) NewEpoch(ctx context.Context, above int64) (h es.Head, err error) {
+func (l *Log) NewEpoch(ctx context.Context, r es.Renewal) (h es.Head, err error) {
 	err = l.read(ctx, "begin a new epoch", func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, l.lock); err != nil {
@@ -175,11 +175,11 @@ func (l *Log) NewEpoch(ctx context.Context, above int64) (h es.Head, err error) 
 			if err := tx.QueryRow(ctx, selectHead).Scan(&h.Epoch, &h.Position); err != nil {
 				return err
 			}
-			generation := strconv.FormatInt(max(es.Generation(h.Epoch), above)+1, 10)
+			generation := strconv.FormatInt(max(es.Generation(h.Epoch), r.Above)+1, 10)
 			if err := tx.QueryRow(ctx, renewEpoch, generation).Scan(&h.Epoch); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, deleteCursors)
+			_, err := tx.Exec(ctx, renewCursors, r.Cursor)
 			return err
 		})
 	})

@@ -80,7 +80,8 @@ ON CONFLICT (command) DO UPDATE SET attempts = p.attempts + 1, time = excluded.t
 
 	// saveCursors: $1 name, $2 position
 	saveCursors = `
-INSERT INTO cursors AS c (name, position) SELECT * FROM unnest($1::text[], $2::int8[])
+INSERT INTO cursors AS c (name, position) SELECT * FROM unnest($1::text[], $2::int8[]) u (name, position)
+WHERE u.position <= coalesce((SELECT max(e.position) FROM events e), 0)
 ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE excluded.position > c.position`
 )
 
@@ -88,8 +89,8 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE excluded.pos
 const (
 	eventColumns = `e.position, e.stream, e.version, e.type, e.schema, e.time, e.flags, e.meta, e.data`
 
-	renewEpoch    = `UPDATE log SET epoch = $1::text || '-' || replace(gen_random_uuid()::text, '-', '') RETURNING epoch`
-	deleteCursors = `DELETE FROM cursors`
+	renewCursors = `UPDATE cursors SET position = least(position, $1)`
+	renewEpoch   = `UPDATE log SET epoch = $1::text || '-' || replace(gen_random_uuid()::text, '-', '') RETURNING epoch`
 
 	selectHead = `SELECT epoch, coalesce((SELECT max(position) FROM events), 0) FROM log`
 

@@ -262,7 +262,7 @@ func (c *conn) unpark(outcomes []es.Outcome) error {
 
 func (c *conn) saveCursors(cursors []es.Cursor) error {
 	return c.each(len(cursors), `
-		INSERT INTO cursors (name, position) VALUES (?, ?)
+		INSERT INTO cursors (name, position) SELECT ?1, ?2 WHERE ?2 <= (SELECT coalesce(max(position), 0) FROM events)
 		ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE excluded.position > position`,
 		func(s *sqlite.Stmt, i int) {
 			s.BindText(1, cursors[i].Name)

@@ -166,14 +166,14 @@ func (l *Log) Head(ctx context.Context) (h es.Head, err error) {
 }
 
 // NewEpoch implements es.Log.
-func (l *Log) NewEpoch(ctx context.Context, above int64) (h es.Head, err error) {
+func (l *Log) NewEpoch(ctx context.Context, r es.Renewal) (h es.Head, err error) {
 	err = l.write(ctx, "begin a new epoch", func(c *conn) error {
 		return c.transaction(func() error {
 			if h, err = c.head(); err != nil {
 				return err
 			}
 			err := c.rows(`UPDATE log SET epoch = ? || '-' || lower(hex(randomblob(8))) RETURNING epoch`,
-				func(s *sqlite.Stmt) { s.BindText(1, strconv.FormatInt(max(es.Generation(h.Epoch), above)+1, 10)) },
+				func(s *sqlite.Stmt) { s.BindText(1, strconv.FormatInt(max(es.Generation(h.Epoch), r.Above)+1, 10)) },
 				func(s *sqlite.Stmt) error {
 					h.Epoch = s.ColumnText(0)
 					return nil
@@ -181,7 +181,7 @@ func (l *Log) NewEpoch(ctx context.Context, above int64) (h es.Head, err error) 
 			if err != nil {
 				return err
 			}
-			return c.rows(`DELETE FROM cursors`, nil, nil)
+			return c.rows(`UPDATE cursors SET position = min(position, ?)`, func(s *sqlite.Stmt) { s.BindInt64(1, r.Cursor) }, nil)
 		})
 	})
 	if err != nil {
