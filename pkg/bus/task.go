@@ -209,6 +209,9 @@ func (t *task) try(ctx context.Context) error {
 	if err := t.read(); err != nil {
 		return err
 	}
+	if d, _ := kafka.DeliveryFrom(ctx); t.Subject == "" || string(d.Key) != t.Subject {
+		return fmt.Errorf("the task is for the stream %.*q, and its key is %.*q", maxStreamName, t.Subject, maxStreamName, d.Key)
+	}
 	name := marshaler{}.NameFromMessage(t.message)
 	h := t.group.handlers[name]
 	if h == nil {

@@ -19,7 +19,9 @@ type loan struct {
 
 type (
 	loanEvent   interface{ evolve(loan) loan }
-	loanCommand interface{ decide(loan) ([]loanEvent, error) }
+	loanCommand interface {
+		decide(loan) ([]loanEvent, error)
+	}
 
 	lent      struct{ Until time.Time }
 	reminded  struct{ Until time.Time }

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"encoding/binary"
+	"hash/fnv"
 	"sync"
 	"time"
 )
@@ -53,7 +55,7 @@ func (f *byKey) lane(e *entry) {
 			e = f.pass(e)
 		case waiting:
 			e.failed++
-			if !f.pause(f.cfg.backoff(e.failed)) {
+			if !f.pause(e.spread(f.cfg.backoff(e.failed))) {
 				return
 			}
 			e.attempt()
@@ -91,6 +93,15 @@ func (f *byKey) deliver(e *entry) state {
 	case <-f.ctx.Done():
 		return flying
 	}
+}
+
+// spread shortens a pause by up to a half, by the message's place and attempt: messages that
+// failed together do not all come back together, and it takes no chance.
+func (e *entry) spread(d time.Duration) time.Duration {
+	const parts = 64
+	h := fnv.New64a()
+	_ = binary.Write(h, binary.LittleEndian, [...]int64{int64(e.source.Partition), e.source.Offset, int64(e.failed)}) // never fails
+	return d - d/2*time.Duration(h.Sum64()%parts)/parts
 }
 
 // pause reports false when the claim ends first.
