@@ -34,7 +34,7 @@ func TestAHandlerIsToldWhichAttemptItMakes(t *testing.T) {
 				}
 				return nil
 			})
-			eventually(t, "both messages", func() bool { return s.Stats() != nil && s.Stats()[0].Next == 2 })
+			eventually(t, "both messages", func() bool { stats := s.Stats(); return len(stats) == 1 && stats[0].Next == 2 })
 			check(t, s.Close())
 			h.wait()
 			if !slices.Equal(got[0], []int{1}) || !slices.Equal(got[1], []int{1, 2, 3, 4}) {
