@@ -31,6 +31,8 @@ type Settings struct {
 	HTTP     HTTPSettings     `embed:"" prefix:"http-"`
 	Log      LogSettings      `embed:"" prefix:"log-"`
 
+	Inventory InventorySettings `embed:"" prefix:"inventory-"`
+
 	Shop string `name:"shop" env:"ORDERLANE_SHOP" placeholder:"FILE" help:"YAML file with tax rates and ways of delivery. Empty: those of services/ordering/shop.yaml."`
 
 	DrainDeadline    time.Duration `name:"drain-deadline" env:"ORDERLANE_DRAIN_DEADLINE" default:"10s" help:"How long a stopping process may take to finish what is in flight."`
@@ -84,6 +86,11 @@ type HTTPSettings struct {
 type LogSettings struct {
 	Level  string `name:"level" env:"ORDERLANE_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"The least level that is logged: ${enum}."`
 	Format string `name:"format" env:"ORDERLANE_LOG_FORMAT" enum:"auto,text,json" default:"auto" help:"${enum}; auto is text on a terminal and JSON elsewhere."`
+}
+
+// InventorySettings say how stock is kept.
+type InventorySettings struct {
+	ReservationTime time.Duration `name:"reservation-time" env:"ORDERLANE_INVENTORY_RESERVATION_TIME" default:"30m" help:"How long stock is kept for an order's line before the order is paid; at least 1s."`
 }
 
 // KafkaConfig is how to reach the broker as the settings say; with the embedded one, Brokers

@@ -20,6 +20,8 @@ const (
 	maxRateLimit     = 1_000_000        // more than one process can serve
 	maxDrain         = 10 * time.Minute // whoever sends SIGTERM sends SIGKILL sooner than that
 	minRetention     = 24 * time.Hour   // clients may repeat a request for that long
+	minReservation   = time.Second      // reservations expire at whole seconds
+	maxReservation   = 90 * 24 * time.Hour
 	minSession       = time.Second      // below, a pause of the garbage collector or the scheduler costs the partitions
 	maxSession       = 30 * time.Minute // what brokers allow by default
 	minSecret        = 32               // bytes; a shorter key is weaker than the hash
@@ -143,6 +145,7 @@ func (s *Settings) checkBounds() error {
 		within("http-body-limit", s.HTTP.BodyLimit, minBodyLimit, maxBodyLimit),
 		within("http-rate-limit", s.HTTP.RateLimit, 0, maxRateLimit),
 		within("drain-deadline", s.DrainDeadline, 0, maxDrain),
+		within("inventory-reservation-time", s.Inventory.ReservationTime, minReservation, maxReservation),
 		within("outcome-retention", s.OutcomeRetention, minRetention, 1<<63-1),
 	)
 }

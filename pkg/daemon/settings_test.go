@@ -149,6 +149,7 @@ func TestABadSettingIsOneLineAndExitCodeTwo(t *testing.T) {
 		"authentication off, a name":     {[]string{"--listen", "shop.example:8080"}, "authentication is off"},
 		"no port":                        {[]string{"--listen", "127.0.0.1"}, "HOST:PORT"},
 		"port too high":                  {[]string{"--operator-listen", "127.0.0.1:70000"}, "operator-listen"},
+		"reservations too short":         {[]string{"--inventory-reservation-time", "999ms"}, "inventory-reservation-time 999ms is below 1s"},
 		"same address":                   {[]string{"--operator-listen", "127.0.0.1:8080"}, "both"},
 		"embedded broker open":           {[]string{"--embedded-listen", "0.0.0.0:9092"}, "embedded-listen"},
 		"postgres is another scheme":     {[]string{"--postgres", "mysql://db/x"}, "mysql"},
