@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,7 +116,7 @@ func allMessages() []api.Message {
 	all := append([]api.Message{}, api.Outcomes[0])
 	all = append(all, api.DeadLetters...)
 	for _, s := range api.Services {
-		all = append(append(append(all, s.Commands...), s.Events...), s.Personal...)
+		all = slices.Concat(all, s.Commands, s.Events, s.Personal, s.Tasks)
 	}
 	return all
 }
@@ -149,6 +150,9 @@ func channels() []channel {
 		)
 		if len(s.Personal) > 0 {
 			all = append(all, channel{bus.PersonalTopic(s.Name), s.Summary + " What is personal of them; compacted. Key: the stream.", s.Personal, false})
+		}
+		if len(s.Tasks) > 0 {
+			all = append(all, channel{bus.TasksTopic(s.Name), "What the gateway of " + s.Name + " is to do in the outside world. Key: the stream.", s.Tasks, true})
 		}
 	}
 	for _, view := range views {
@@ -248,6 +252,9 @@ func topics(partitions, replication int) []kafka.TopicSpec {
 	all := []kafka.TopicSpec{bus.Outcomes(partitions, replication)}
 	for _, s := range api.Services {
 		all = append(all, bus.ServiceTopics(s.Name, len(s.Personal) > 0, partitions, replication)...)
+		if len(s.Tasks) > 0 {
+			all = append(all, bus.Tasks(s.Name, partitions, replication))
+		}
 	}
 	for _, view := range views {
 		all = append(all, bus.DeadLetters(view, partitions, replication))

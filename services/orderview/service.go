@@ -2,7 +2,6 @@ package orderview
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -24,33 +23,26 @@ func Add(p *service.Platform) {
 // errors are the statuses that every query may be answered with, beside 200.
 var queryErrors = []int{400, 401, 404, 422, 429, 503}
 
-type orderOutput struct {
-	ETag string `header:"ETag"`
-	Body *Order
-}
-
 func (q *queries) register(api huma.API) {
-	operation := func(path, id, summary, tag string) huma.Operation {
-		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{tag}, Errors: queryErrors}
-	}
-	huma.Register(api, operation("/v1/orders/{id}", "get-order", "An order", "orders"),
+	q.registerRelated(api)
+	huma.Register(api, query("/v1/orders/{id}", "get-order", "An order", "orders"),
 		func(ctx context.Context, in *struct {
 			ID          string `path:"id" format:"uuid"`
 			IfNoneMatch string `header:"If-None-Match"`
 			httpapi.ReadParams
 		},
-		) (*orderOutput, error) {
+		) (*tagged[Order], error) {
 			order, err := q.order(ctx, canonical(in.ID), &in.ReadParams)
 			if err != nil {
 				return nil, err
 			}
-			etag := httpapi.ETag(httpapi.Tokens{{Stream: orderCategory + "-" + order.ID, Version: order.Version}})
+			etag := httpapi.ETag(order.shown)
 			if order.Stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
 				return nil, httpapi.NotModified(etag)
 			}
-			return &orderOutput{ETag: etag, Body: order}, nil
+			return &tagged[Order]{ETag: etag, Body: order}, nil
 		})
-	huma.Register(api, operation("/v1/orders", "list-orders", "Orders, newest first", "orders"),
+	huma.Register(api, query("/v1/orders", "list-orders", "Orders, newest first", "orders"),
 		func(ctx context.Context, in *struct {
 			Filter
 			httpapi.PageParams
@@ -60,7 +52,7 @@ func (q *queries) register(api huma.API) {
 			list, err := q.list(ctx, in.Filter, &in.PageParams, &in.ReadParams)
 			return &struct{ Body *httpapi.List[Order] }{list}, err
 		})
-	huma.Register(api, operation("/v1/commands/{id}", "get-command", "How far a command has come", "commands"),
+	huma.Register(api, query("/v1/commands/{id}", "get-command", "How far a command has come", "commands"),
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" format:"uuid"`
 			httpapi.ReadParams

@@ -1,15 +1,20 @@
-// Package orderview answers where orders and commands stand: it folds ordering's events
-// into a document per order, keeps beside it what is personal, and follows every command
-// from the moment that Kafka has it.
+// Package orderview answers where orders and commands stand: it folds the events of ordering,
+// payments, shipping and fulfilment into a document per stream, keeps beside them what is
+// personal, and follows every command from the moment that Kafka has it.
 package orderview
 
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/api/fulfilment"
+	"github.com/orderlane/orderlane/api/inventory"
 	"github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/api/payments"
+	"github.com/orderlane/orderlane/api/shipping"
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/es"
 	"github.com/orderlane/orderlane/pkg/projection"
@@ -18,7 +23,7 @@ import (
 // The view's name and version, in tables, checkpoints and the consumer group.
 const (
 	viewName    = "orderview"
-	viewVersion = 1
+	viewVersion = 2
 )
 
 var (
@@ -29,17 +34,17 @@ var (
 
 // document is an order as it is kept: what its events say, and nothing personal.
 type document struct {
-	ID            string                 `json:"id"`
-	Number        string                 `json:"number"`
-	CustomerID    string                 `json:"customer_id"`
-	Status        ordering.Status        `json:"status"`
-	PaymentStatus ordering.PaymentStatus `json:"payment_status"`
-	Currency      string                 `json:"currency"`
-	PlacedAt      time.Time              `json:"placed_at"`
-	Delivery      string                 `json:"delivery"`
-	PaymentMethod string                 `json:"payment_method"`
-	Lines         []ordering.Line        `json:"lines"`
-	Totals        ordering.Totals        `json:"totals"`
+	ID            string          `json:"id"`
+	Number        string          `json:"number"`
+	CustomerID    string          `json:"customer_id"`
+	Status        ordering.Status `json:"status"`
+	Currency      string          `json:"currency"`
+	PlacedAt      time.Time       `json:"placed_at"`
+	Delivery      string          `json:"delivery"`
+	PaymentMethod string          `json:"payment_method"`
+	Lines         []Line          `json:"lines"`
+	Totals        ordering.Totals `json:"totals"`
+	Reason        string          `json:"reason,omitzero"` // why it was rejected, or not cancelled
 
 	// PersonalDue is the last version that came with something personal: until that has
 	// arrived too, the order is not shown as of that version.
@@ -52,6 +57,7 @@ type view struct {
 	personal *projection.Rows
 	accepted *projection.Rows
 	outcomes *projection.Rows
+	related
 	projection.Parts
 }
 
@@ -67,6 +73,7 @@ func NewView() projection.View { return newView() }
 
 func newView() *view {
 	v := &view{
+		related: newRelated(),
 		orders: projection.NewDocuments(projection.Collection[document]{
 			Table: ordersTable, Topic: bus.EventsTopic(ordering.Service),
 			Columns: []projection.Column{
@@ -106,7 +113,7 @@ func newView() *view {
 			},
 		}),
 	}
-	v.Parts = projection.Parts{v.orders, v.personal, v.accepted, v.outcomes}
+	v.Parts = append(projection.Parts{v.orders, v.personal, v.accepted, v.outcomes}, v.related.parts()...)
 	return v
 }
 
@@ -121,7 +128,11 @@ func (*view) Version() int { return viewVersion }
 
 // commandTopics are the topics whose commands have a status here.
 func commandTopics() []string {
-	return []string{bus.CommandsTopic(catalog.Service), bus.CommandsTopic(ordering.Service)}
+	var topics []string
+	for _, service := range []string{catalog.Service, ordering.Service, inventory.Service, payments.Service, shipping.Service} {
+		topics = append(topics, bus.CommandsTopic(service))
+	}
+	return topics
 }
 
 // Sources implements projection.View.
@@ -129,6 +140,10 @@ func (*view) Sources() []projection.Source {
 	sources := []projection.Source{
 		{Topic: bus.EventsTopic(ordering.Service), Log: true},
 		{Topic: bus.PersonalTopic(ordering.Service), Log: true},
+		{Topic: bus.EventsTopic(payments.Service), Log: true},
+		{Topic: bus.PersonalTopic(payments.Service), Log: true},
+		{Topic: bus.EventsTopic(shipping.Service), Log: true},
+		{Topic: bus.EventsTopic(fulfilment.Service), Log: true},
 		{Topic: bus.OutcomesTopic},
 	}
 	for _, topic := range commandTopics() {
@@ -139,14 +154,14 @@ func (*view) Sources() []projection.Source {
 
 // Schema implements projection.View.
 func (v *view) Schema(projection.Dialect) []string {
-	return []string{
+	return append([]string{
 		v.orders.Schema(),
 		fmt.Sprintf("CREATE INDEX %[1]s_placed ON %[1]s (placed_at, key)", ordersTable),
 		fmt.Sprintf("CREATE INDEX %[1]s_customer ON %[1]s (customer_id, placed_at, key)", ordersTable),
 		fmt.Sprintf("CREATE TABLE %s (stream TEXT PRIMARY KEY, version BIGINT, data TEXT)", personalTable),
 		fmt.Sprintf(`CREATE TABLE %s (id TEXT PRIMARY KEY, accepted_rank BIGINT, type TEXT, stream TEXT, caller TEXT,
 			accepted_at BIGINT, outcome_rank BIGINT, outcome TEXT, outcome_caller TEXT)`, commandsTable),
-	}
+	}, v.related.schema()...)
 }
 
 // Fold implements projection.View.
@@ -154,7 +169,13 @@ func (v *view) Fold(r *projection.Record) error {
 	switch r.Topic {
 	case bus.EventsTopic(ordering.Service):
 		return v.foldEvent(r)
-	case bus.PersonalTopic(ordering.Service):
+	case bus.EventsTopic(payments.Service):
+		return v.foldPayment(r)
+	case bus.EventsTopic(shipping.Service):
+		return v.foldShipping(r)
+	case bus.EventsTopic(fulfilment.Service):
+		return v.foldFulfilment(r)
+	case bus.PersonalTopic(ordering.Service), bus.PersonalTopic(payments.Service):
 		var data any
 		if r.Value != nil {
 			data = string(r.Value)
@@ -177,9 +198,9 @@ func (v *view) foldEvent(r *projection.Record) error {
 		}
 		v.orders.Change(r, func(d *document) error {
 			*d = document{
-				ID: e.OrderID, Number: e.Number, CustomerID: e.CustomerID, Status: e.Status, PaymentStatus: e.PaymentStatus,
+				ID: e.OrderID, Number: e.Number, CustomerID: e.CustomerID, Status: e.Status,
 				Currency: e.Currency, PlacedAt: e.PlacedAt, Delivery: e.Delivery, PaymentMethod: e.PaymentMethod,
-				Lines: e.Lines, Totals: e.Totals, PersonalDue: e.Version,
+				Lines: newLines(e.Lines), Totals: e.Totals, PersonalDue: e.Version,
 			}
 			return nil
 		})
@@ -193,13 +214,16 @@ func (v *view) foldEvent(r *projection.Record) error {
 			return nil
 		})
 	default:
-		v.orders.Change(r, nil) // of a later release: only the version moves
+		if bus.ResourceOf(r.Key).Type == ordering.CategoryDiscount {
+			return v.foldDiscount(r)
+		}
+		return v.foldLifecycle(r)
 	}
 	return nil
 }
 
 func (v *view) foldOutcome(r *projection.Record) error {
-	if r.Type != bus.TypeOutcome {
+	if r.Type != bus.TypeOutcome || internal(r) {
 		return nil // an answer to one caller
 	}
 	rank := rankFinal
@@ -214,10 +238,16 @@ func (v *view) foldOutcome(r *projection.Record) error {
 	return nil
 }
 
+// internal reports whether a command, or its outcome, is one between services, whose status
+// nobody asks for.
+func internal(r *projection.Record) bool { return r.Header(bus.HeaderReplyTo) == noReply }
+
+var noReply = strconv.Itoa(int(bus.NoReply))
+
 // foldCommand notes that Kafka has the command; its value is none of the view's business.
 func (v *view) foldCommand(r *projection.Record) {
 	id := r.Header(bus.HeaderID)
-	if id == "" {
+	if id == "" || internal(r) {
 		return // no command of ours: its service parks it
 	}
 	v.accepted.Upsert(id, rankAccepted, r.Type, r.Header(bus.HeaderSubject), r.Header(bus.HeaderCaller), r.Time.UnixMicro())
@@ -226,26 +256,55 @@ func (v *view) foldCommand(r *projection.Record) {
 // Forget implements projection.View.
 func (v *view) Forget(ctx context.Context, tx projection.Tx, topic, key string) error {
 	switch topic {
-	case bus.EventsTopic(ordering.Service):
-		return v.orders.Forget(ctx, tx, key)
-	case bus.PersonalTopic(ordering.Service):
+	case bus.PersonalTopic(ordering.Service), bus.PersonalTopic(payments.Service):
 		_, err := tx.Exec(ctx, "DELETE FROM "+personalTable+" WHERE stream = $1", key)
 		return err
+	case bus.EventsTopic(ordering.Service), bus.EventsTopic(payments.Service), bus.EventsTopic(shipping.Service), bus.EventsTopic(fulfilment.Service):
+		if docs := v.documents(key); docs != nil {
+			return docs.Forget(ctx, tx, key)
+		}
 	}
 	return nil // monotone upserts come to the same
+}
+
+// documents are those of a stream's kind; nil for kinds that the view does not show.
+func (v *view) documents(stream string) interface {
+	Forget(ctx context.Context, tx projection.Tx, key string) error
+	Version(ctx context.Context, q projection.Queryer, stream string) (int64, error)
+} {
+	switch bus.ResourceOf(stream).Type {
+	case orderCategory:
+		return v.orders
+	case payments.Category:
+		return v.payments
+	case fulfilment.Category:
+		return v.fulfilments
+	case shipping.CategoryShipment:
+		return v.shipments
+	case shipping.CategoryReturn:
+		return v.returns
+	case ordering.CategoryDiscount:
+		return v.discounts
+	}
+	return nil
 }
 
 // StreamVersion implements projection.View. An order is shown as of a version when what is
 // personal of that version is there too.
 func (v *view) StreamVersion(ctx context.Context, q projection.Queryer, stream string) (version int64, held bool, err error) {
-	if bus.ResourceOf(stream).Type != orderCategory {
+	if bus.ResourceOf(stream).Type == orderCategory {
+		err = q.Query(ctx, "SELECT o.version, o.personal_due, p.version FROM "+ordersTable+" o LEFT JOIN "+personalTable+
+			" p ON p.stream = o.key WHERE o.key = $1", []any{stream}, func(row projection.Row) error {
+			version = shownVersion(row.Int(0), row.Int(1), row.Int(2))
+			return nil
+		})
+		return version, true, err
+	}
+	docs := v.documents(stream)
+	if docs == nil {
 		return 0, false, nil
 	}
-	err = q.Query(ctx, "SELECT o.version, o.personal_due, p.version FROM "+ordersTable+" o LEFT JOIN "+personalTable+
-		" p ON p.stream = o.key WHERE o.key = $1", []any{stream}, func(row projection.Row) error {
-		version = shownVersion(row.Int(0), row.Int(1), row.Int(2))
-		return nil
-	})
+	version, err = docs.Version(ctx, q, stream)
 	return version, true, err
 }
 

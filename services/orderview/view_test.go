@@ -118,7 +118,7 @@ func TestAnOrderIsShownToStaffAndToItsCustomer(t *testing.T) {
 	w.wantShown(bob, 1, "404 order_not_found")
 	var o Order
 	w.api.Get(ada, "/v1/orders/"+orderID(1)).Into(&o)
-	if o.Number != "N-1" || o.Totals.Total != 2598 || len(o.Lines) != 1 || o.Status != "placed" || o.PaymentStatus != "pending" || !slices.Equal(o.NextActions, []string{"change_address"}) {
+	if o.Number != "N-1" || o.Totals.Total != 2598 || len(o.Lines) != 1 || o.Status != "placed" || o.PaymentStatus != "pending" || !slices.Equal(o.NextActions, []string{"change_address", "cancel"}) {
 		t.Errorf("got %+v", o)
 	}
 }

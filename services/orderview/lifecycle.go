@@ -1,0 +1,82 @@
+package orderview
+
+import (
+	"github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// Line is a line of an order, and what became of its units.
+type Line struct {
+	ordering.Line
+	Fulfilment Fulfilment `json:"fulfilment"`
+}
+
+// Fulfilment counts the units of a line by what became of them: what is returned was
+// delivered, and what is delivered was dispatched.
+type Fulfilment struct {
+	Cancelled  int64 `json:"cancelled,omitzero" required:"false"`
+	Dispatched int64 `json:"dispatched,omitzero" required:"false"`
+	Delivered  int64 `json:"delivered,omitzero" required:"false"`
+	Returned   int64 `json:"returned,omitzero" required:"false"`
+}
+
+func newLines(lines []ordering.Line) []Line {
+	out := make([]Line, len(lines))
+	for i, l := range lines {
+		out[i].Line = l
+	}
+	return out
+}
+
+// foldLifecycle folds what happened to an order after it was placed.
+func (v *view) foldLifecycle(r *projection.Record) error {
+	switch r.Type {
+	case ordering.TypeOrderConfirmed, ordering.TypeOrderCancelRequested, ordering.TypeReturnRequested:
+		return change(v.orders, r, func(d *document, e *ordering.Change) { d.Status = e.Status })
+	case ordering.TypeOrderRejected:
+		return change(v.orders, r, func(d *document, e *ordering.OrderRejected) {
+			d.Status, d.Reason = e.Status, e.Reason
+		})
+	case ordering.TypeOrderCancelRefused:
+		return change(v.orders, r, func(d *document, e *ordering.OrderCancelRefused) {
+			d.Status, d.Reason = e.Status, e.Reason
+		})
+	case ordering.TypeOrderCancelled:
+		return change(v.orders, r, func(d *document, e *ordering.OrderCancelled) {
+			d.Status, d.Reason = e.Status, ""
+			for _, line := range e.Lines {
+				d.each(ordering.Units{Line: line}, func(l *Line) { l.Fulfilment.Cancelled = l.Quantity })
+			}
+		})
+	case ordering.TypeOrderShipped:
+		return change(v.orders, r, func(d *document, e *ordering.OrderShipped) {
+			d.Status = e.Status
+			for _, u := range e.Lines {
+				d.each(u, func(l *Line) { l.Fulfilment.Dispatched += u.Quantity })
+			}
+		})
+	case ordering.TypeOrderDelivered:
+		return change(v.orders, r, func(d *document, e *ordering.OrderDelivered) {
+			d.Status = e.Status
+			for _, u := range e.Lines {
+				d.each(u, func(l *Line) { l.Fulfilment.Delivered += u.Quantity })
+			}
+		})
+	case ordering.TypeOrderReturned:
+		return change(v.orders, r, func(d *document, e *ordering.OrderReturned) {
+			d.Status = e.Status
+			for _, u := range e.Lines {
+				d.each(u, func(l *Line) { l.Fulfilment.Returned += u.Quantity })
+			}
+		})
+	}
+	v.orders.Change(r, nil) // of a later release: only the version moves
+	return nil
+}
+
+// each changes the line that units are of, if the order has it.
+func (d *document) each(u ordering.Units, change func(*Line)) {
+	if u.Line >= 1 && u.Line <= len(d.Lines) {
+		change(&d.Lines[u.Line-1])
+	}
+}

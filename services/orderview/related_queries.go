@@ -1,0 +1,349 @@
+package orderview
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/api/payments"
+	"github.com/orderlane/orderlane/api/shipping"
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/fault"
+	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// Payment is an order's payment as clients see it, in minor units of its currency.
+type Payment struct {
+	OrderID      string                     `json:"order_id"`
+	Version      int64                      `json:"version"`
+	Status       payments.Status            `json:"status"`
+	Currency     string                     `json:"currency"`
+	Amount       int64                      `json:"amount" doc:"Of the order"`
+	Balance      payments.Balance           `json:"balance"`
+	Method       string                     `json:"method"`
+	Failure      string                     `json:"failure,omitempty" doc:"Why the provider said no, at last"`
+	ClientSecret string                     `json:"client_secret,omitempty" doc:"What the customer completes the payment with, while it requires action"`
+	Provider     string                     `json:"provider,omitempty" doc:"For staff"`
+	ProviderRef  string                     `json:"provider_ref,omitempty" doc:"For staff"`
+	ExpiresAt    *time.Time                 `json:"expires_at,omitempty" doc:"When the authorisation runs out; for staff"`
+	Ledger       map[payments.Account]int64 `json:"ledger,omitempty" doc:"Sums of the accounts; for staff"`
+}
+
+// Shipment is a shipment as clients see it.
+type Shipment struct {
+	ID         string          `json:"id"`
+	OrderID    string          `json:"order_id"`
+	Version    int64           `json:"version"`
+	Status     shipping.Status `json:"status"`
+	Location   string          `json:"location"`
+	Items      []shipping.Item `json:"items"`
+	Carrier    string          `json:"carrier,omitempty"`
+	Tracking   string          `json:"tracking,omitempty"`
+	CreatedAt  time.Time       `json:"created_at"`
+	ChangedAt  time.Time       `json:"changed_at"`
+	customerID string
+}
+
+// Return is a return as clients see it.
+type Return struct {
+	ID         string                  `json:"id"`
+	OrderID    string                  `json:"order_id"`
+	Version    int64                   `json:"version"`
+	Status     shipping.ReturnStatus   `json:"status"`
+	Location   string                  `json:"location"`
+	Items      []shipping.Item         `json:"items" doc:"What is or was expected"`
+	Received   []shipping.ReceivedItem `json:"received"`
+	CreatedAt  time.Time               `json:"created_at"`
+	ChangedAt  time.Time               `json:"changed_at"`
+	customerID string
+}
+
+// Discount is a discount code as staff sees it.
+type Discount struct {
+	Code    string                 `json:"code"`
+	Version int64                  `json:"version"`
+	Terms   ordering.DiscountTerms `json:"terms"`
+	Uses    int64                  `json:"uses"`
+}
+
+func readShipment(version int64, doc string) (Shipment, error) {
+	var s shipment
+	if err := bus.Decode([]byte(doc), &s); err != nil {
+		return Shipment{}, fmt.Errorf("orderview: read a shipment: %w", err)
+	}
+	return Shipment{
+		ID: s.ID, OrderID: s.OrderID, Version: version, Status: s.Status, Location: s.Location, Items: s.Items,
+		Carrier: s.Carrier, Tracking: s.Tracking, CreatedAt: s.CreatedAt, ChangedAt: s.ChangedAt, customerID: s.CustomerID,
+	}, nil
+}
+
+func readReturn(version int64, doc string) (Return, error) {
+	var b goodsBack
+	if err := bus.Decode([]byte(doc), &b); err != nil {
+		return Return{}, fmt.Errorf("orderview: read a return: %w", err)
+	}
+	if b.Received == nil {
+		b.Received = []shipping.ReceivedItem{}
+	}
+	return Return{
+		ID: b.ID, OrderID: b.OrderID, Version: version, Status: b.Status, Location: b.Location, Items: b.Items,
+		Received: b.Received, CreatedAt: b.CreatedAt, ChangedAt: b.ChangedAt, customerID: b.CustomerID,
+	}, nil
+}
+
+// ofOrder reads the documents of an order from a table.
+func ofOrder[T any](ctx context.Context, q *queries, table, order string, read func(int64, string) (T, error)) ([]T, error) {
+	items := []T{}
+	err := q.Store.Query(ctx, "SELECT version, doc FROM "+table+" WHERE order_id = $1 ORDER BY created_at, key", []any{order},
+		func(row projection.Row) error {
+			item, err := read(row.Int(0), row.Text(1))
+			items = append(items, item)
+			return err
+		})
+	return items, err
+}
+
+// one reads the document of a stream, if the caller may see it.
+func one[T any](ctx context.Context, q *queries, p *httpapi.ReadParams, table, category, id string,
+	read func(int64, string) (T, error), customer func(*T) string,
+) (*T, error) {
+	if err := q.Fresh(ctx, p); err != nil {
+		return nil, err
+	}
+	var found *T
+	err := q.Store.Query(ctx, "SELECT version, doc FROM "+table+" WHERE key = $1", []any{category + "-" + id},
+		func(row projection.Row) error {
+			item, err := read(row.Int(0), row.Text(1))
+			found = &item
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	if caller := httpapi.CallerOf(ctx); found == nil || !caller.Staff() && customer(found) != caller.ID {
+		return nil, fault.NotFound(category, id)
+	}
+	return found, nil
+}
+
+// worklist reads documents by status, oldest first: what staff have to do next.
+func worklist[T any](ctx context.Context, q *queries, p *httpapi.ReadParams, page *httpapi.PageParams, table string,
+	filters [][2]string, read func(int64, string) (T, error),
+) (*httpapi.List[T], error) {
+	if _, err := httpapi.RequireCaller(ctx, httpapi.RoleStaff, httpapi.RoleService); err != nil {
+		return nil, err
+	}
+	if err := q.Fresh(ctx, p); err != nil {
+		return nil, err
+	}
+	var where, values []string
+	var args []any
+	for _, f := range filters {
+		values = append(values, f[1])
+		if f[1] != "" {
+			args = append(args, f[1])
+			where = append(where, f[0]+" = $"+strconv.Itoa(len(args)))
+		}
+	}
+	key := strings.Join(append([]string{table}, values...), "\x00")
+	after, err := page.After(key, 2)
+	if err != nil {
+		return nil, err
+	}
+	if after != nil {
+		created, err := strconv.ParseInt(after[0], 10, 64)
+		if err != nil {
+			return nil, fault.Invalid("bad_cursor", "the cursor does not belong to this list")
+		}
+		args = append(args, created, after[1])
+		where = append(where, fmt.Sprintf("(created_at, key) > ($%d, $%d)", len(args)-1, len(args)))
+	}
+	condition := ""
+	if len(where) > 0 {
+		condition = " WHERE " + strings.Join(where, " AND ")
+	}
+	args = append(args, page.Limit+1)
+	list := &httpapi.List[T]{Items: []T{}}
+	var lastCreated, lastKey string
+	err = q.Store.Query(ctx, "SELECT version, doc, created_at, key FROM "+table+condition+
+		" ORDER BY created_at, key LIMIT $"+strconv.Itoa(len(args)), args, func(row projection.Row) error {
+		if len(list.Items) == page.Limit {
+			list.NextCursor = httpapi.EncodeCursor(key, lastCreated, lastKey)
+			return nil
+		}
+		item, err := read(row.Int(0), row.Text(1))
+		lastCreated, lastKey = strconv.FormatInt(row.Int(2), 10), row.Text(3)
+		list.Items = append(list.Items, item)
+		return err
+	})
+	return list, err
+}
+
+// payment returns the payment of an order, if the caller may see it.
+func (q *queries) payment(ctx context.Context, order string, p *httpapi.ReadParams) (*Payment, error) {
+	if err := q.Fresh(ctx, p); err != nil {
+		return nil, err
+	}
+	var found *Payment
+	var customer string
+	err := q.Store.Query(ctx, "SELECT p.version, p.doc, s.data FROM "+paymentsTable+" p LEFT JOIN "+personalTable+
+		" s ON s.stream = p.key WHERE p.key = $1", []any{payments.Category + "-" + order}, func(row projection.Row) error {
+		var d payment
+		if err := bus.Decode([]byte(row.Text(1)), &d); err != nil {
+			return fmt.Errorf("orderview: read the payment of %s: %w", order, err)
+		}
+		customer = d.CustomerID
+		found = &Payment{
+			OrderID: d.OrderID, Version: row.Int(0), Status: d.Status, Currency: d.Currency, Amount: d.Amount,
+			Balance: d.Balance, Method: d.Method, Failure: d.Failure,
+		}
+		if httpapi.CallerOf(ctx).Staff() {
+			found.Provider, found.ProviderRef, found.Ledger = d.Provider, d.ProviderRef, d.Ledger
+			if !d.ExpiresAt.IsZero() {
+				found.ExpiresAt = &d.ExpiresAt
+			}
+		}
+		if d.Status != payments.StatusRequiresAction || row.Text(2) == "" {
+			return nil
+		}
+		var personal payments.Personal
+		if err := bus.Decode([]byte(row.Text(2)), &personal); err != nil {
+			return fmt.Errorf("orderview: read what the customer pays %s with: %w", order, err)
+		}
+		found.ClientSecret = personal.ClientSecret
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if caller := httpapi.CallerOf(ctx); found == nil || !caller.Staff() && customer != caller.ID {
+		return nil, fault.NotFound(payments.Category, order)
+	}
+	return found, nil
+}
+
+// discount returns a discount code to staff.
+func (q *queries) discount(ctx context.Context, code string, p *httpapi.ReadParams) (*Discount, error) {
+	if _, err := httpapi.RequireCaller(ctx, httpapi.RoleStaff, httpapi.RoleService); err != nil {
+		return nil, err
+	}
+	return one(ctx, q, p, discountsTable, ordering.CategoryDiscount, code, func(version int64, doc string) (Discount, error) {
+		var d discount
+		err := bus.Decode([]byte(doc), &d)
+		return Discount{Code: code, Version: version, Terms: d.Terms, Uses: d.Uses}, err
+	}, func(*Discount) string { return "" })
+}
+
+// tagged is a single resource with its ETag.
+type tagged[T any] struct {
+	ETag string `header:"ETag"`
+	Body *T
+}
+
+// tag gives a resource its ETag, or says that the caller has it already.
+func tag[T any](body *T, err error, ifNoneMatch string, shown func(*T) httpapi.Tokens) (*tagged[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	etag := httpapi.ETag(shown(body))
+	if httpapi.NoneMatch(ifNoneMatch, etag) {
+		return nil, httpapi.NotModified(etag)
+	}
+	return &tagged[T]{ETag: etag, Body: body}, nil
+}
+
+func query(path, id, summary, tag string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{tag}, Errors: queryErrors}
+}
+
+// Conditional is what every query of a single resource takes, beside its name.
+type Conditional struct {
+	IfNoneMatch string `header:"If-None-Match"`
+	httpapi.ReadParams
+}
+
+func (q *queries) registerRelated(api huma.API) {
+	huma.Register(api, query("/v1/payments/{order_id}", "get-payment", "The payment of an order", "payments"),
+		func(ctx context.Context, in *struct {
+			OrderID string `path:"order_id" format:"uuid"`
+			Conditional
+		},
+		) (*tagged[Payment], error) {
+			p, err := q.payment(ctx, canonical(in.OrderID), &in.ReadParams)
+			return tag(p, err, in.IfNoneMatch, func(p *Payment) httpapi.Tokens {
+				return httpapi.Tokens{{Stream: payments.Category + "-" + p.OrderID, Version: p.Version}}
+			})
+		})
+	huma.Register(api, query("/v1/shipments/{id}", "get-shipment", "A shipment", "shipments"),
+		func(ctx context.Context, in *struct {
+			ID string `path:"id" format:"uuid"`
+			Conditional
+		},
+		) (*tagged[Shipment], error) {
+			s, err := one(ctx, q, &in.ReadParams, shipmentsTable, shipping.CategoryShipment, canonical(in.ID), readShipment,
+				func(s *Shipment) string { return s.customerID })
+			return tag(s, err, in.IfNoneMatch, func(s *Shipment) httpapi.Tokens { return httpapi.Tokens{s.token()} })
+		})
+	huma.Register(api, query("/v1/returns/{id}", "get-return", "A return", "returns"),
+		func(ctx context.Context, in *struct {
+			ID string `path:"id" format:"uuid"`
+			Conditional
+		},
+		) (*tagged[Return], error) {
+			b, err := one(ctx, q, &in.ReadParams, returnsTable, shipping.CategoryReturn, canonical(in.ID), readReturn,
+				func(b *Return) string { return b.customerID })
+			return tag(b, err, in.IfNoneMatch, func(b *Return) httpapi.Tokens { return httpapi.Tokens{b.token()} })
+		})
+	huma.Register(api, query("/v1/discounts/{code}", "get-discount", "A discount code", "discounts"),
+		func(ctx context.Context, in *struct {
+			Code string `path:"code" pattern:"^[A-Z0-9-]{3,32}$"`
+			Conditional
+		},
+		) (*tagged[Discount], error) {
+			d, err := q.discount(ctx, in.Code, &in.ReadParams)
+			return tag(d, err, in.IfNoneMatch, func(d *Discount) httpapi.Tokens {
+				return httpapi.Tokens{{Stream: ordering.CategoryDiscount + "-" + d.Code, Version: d.Version}}
+			})
+		})
+	q.registerWorklists(api)
+}
+
+func (q *queries) registerWorklists(api huma.API) {
+	huma.Register(api, query("/v1/shipments", "list-shipments", "Shipments, oldest first: what is to be packed", "shipments"),
+		func(ctx context.Context, in *struct {
+			Status   string `query:"status" enum:"created,dispatched,delivered,cancelled"`
+			Location string `query:"location" maxLength:"64"`
+			httpapi.PageParams
+			httpapi.ReadParams
+		},
+		) (*struct{ Body *httpapi.List[Shipment] }, error) {
+			list, err := worklist(ctx, q, &in.ReadParams, &in.PageParams, shipmentsTable,
+				[][2]string{{"status", in.Status}, {"location", in.Location}}, readShipment)
+			return &struct{ Body *httpapi.List[Shipment] }{list}, err
+		})
+	huma.Register(api, query("/v1/returns", "list-returns", "Returns, oldest first: what is expected back", "returns"),
+		func(ctx context.Context, in *struct {
+			Status string `query:"status" enum:"open,partially_received,received"`
+			httpapi.PageParams
+			httpapi.ReadParams
+		},
+		) (*struct{ Body *httpapi.List[Return] }, error) {
+			list, err := worklist(ctx, q, &in.ReadParams, &in.PageParams, returnsTable, [][2]string{{"status", in.Status}}, readReturn)
+			return &struct{ Body *httpapi.List[Return] }{list}, err
+		})
+}
+
+func (s *Shipment) token() httpapi.Token {
+	return httpapi.Token{Stream: shipping.CategoryShipment + "-" + s.ID, Version: s.Version}
+}
+
+func (b *Return) token() httpapi.Token {
+	return httpapi.Token{Stream: shipping.CategoryReturn + "-" + b.ID, Version: b.Version}
+}
