@@ -98,7 +98,7 @@ func (s *system) countRows(ctx context.Context) ([]counted, error) {
 		table      view.Table
 	}
 	places := []place{
-		{"rows of the view", filepath.Join(s.dir, "orderview.view.db"), view.Table{Schema: "orderview", Name: "orderview_orders_v1", Key: "key"}},
+		{"rows of the view", filepath.Join(s.dir, "orderview.view.db"), ourTable()},
 		{"stored events", filepath.Join(s.dir, "ordering.log.db"), view.Table{Schema: "ordering", Name: "events", Key: "position"}},
 	}
 	if s.kind == theirs {

@@ -16,6 +16,8 @@ import (
 	"github.com/orderlane/orderlane/bench/load"
 	"github.com/orderlane/orderlane/bench/textbook"
 	"github.com/orderlane/orderlane/bench/view"
+	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/services/orderview"
 )
 
 // Bounds of starting a system, and of the wait for orders.
@@ -140,7 +142,7 @@ func ready(url string) error {
 
 // openView opens the view, and passes over the rows that are there.
 func (s *system) openView(ctx context.Context) (err error) {
-	table, file := view.Table{Schema: "orderview", Name: "orderview_orders_v1", Key: "key"}, filepath.Join(s.dir, "orderview.view.db")
+	table, file := ourTable(), filepath.Join(s.dir, "orderview.view.db")
 	if s.kind == theirs {
 		table, file = view.Table{Schema: "public", Name: "orders", Key: "id", Writers: true}, textbook.ViewFile(s.dir)
 	}
@@ -149,6 +151,12 @@ func (s *system) openView(ctx context.Context) (err error) {
 	}
 	s.seen = 0
 	return s.view.Next(ctx, func(string) { s.seen++ })
+}
+
+// ourTable is where our view has its orders.
+func ourTable() view.Table {
+	v := orderview.NewView()
+	return view.Table{Schema: v.Name(), Name: projection.TableName(v.Name(), v.Version(), "orders"), Key: "key"}
 }
 
 // watch waits until the given number of new orders is visible.

@@ -156,8 +156,8 @@ func (*view) Sources() []projection.Source {
 func (v *view) Schema(projection.Dialect) []string {
 	return append([]string{
 		v.orders.Schema(),
-		fmt.Sprintf("CREATE INDEX %[1]s_placed ON %[1]s (placed_at, key)", ordersTable),
-		fmt.Sprintf("CREATE INDEX %[1]s_customer ON %[1]s (customer_id, placed_at, key)", ordersTable),
+		fmt.Sprintf("CREATE INDEX %[1]s_placed ON %[1]s (placed_at)", ordersTable), // and by key: few orders have one time
+		fmt.Sprintf("CREATE INDEX %[1]s_customer ON %[1]s (customer_id, placed_at)", ordersTable),
 		fmt.Sprintf("CREATE TABLE %s (stream TEXT PRIMARY KEY, version BIGINT, data TEXT)", personalTable),
 		fmt.Sprintf(`CREATE TABLE %s (id TEXT PRIMARY KEY, accepted_rank BIGINT, type TEXT, stream TEXT, caller TEXT,
 			accepted_at BIGINT, outcome_rank BIGINT, outcome TEXT, outcome_caller TEXT)`, commandsTable),
