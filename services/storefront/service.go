@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/api/inventory"
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/fault"
 	"github.com/orderlane/orderlane/pkg/httpapi"
@@ -18,8 +19,8 @@ import (
 // Service is the service's name on the command line.
 const Service = "storefront"
 
-// Add adds the storefront to a process: it consumes catalog.events.v1 and answers queries
-// for products.
+// Add adds the storefront to a process: it consumes catalog.events.v1 and inventory.events.v1,
+// and answers queries for products and stock.
 func Add(p *service.Platform) {
 	q := &queries{p.AddRead(Service, newView())}
 	q.register(p.API)
@@ -31,7 +32,11 @@ type Product struct {
 	OnSale  bool   `json:"on_sale"`
 	Version int64  `json:"version"`
 	catalog.Details
+	Available int64 `json:"available" doc:"What there is to be ordered"`
+
 	Stale *service.Stale `json:"stale,omitempty" doc:"There if the view could not take up an event of this product"`
+
+	shown httpapi.Tokens // the versions of all that is shown
 }
 
 type queries struct{ *service.Reader }
@@ -45,6 +50,7 @@ type productOutput struct {
 var queryErrors = []int{400, 401, 404, 422, 429, 503}
 
 func (q *queries) register(api huma.API) {
+	q.registerStock(api)
 	huma.Register(api, huma.Operation{
 		OperationID: "get-product", Method: http.MethodGet, Path: "/v1/products/{sku}",
 		Summary: "A product", Tags: []string{"products"}, Errors: queryErrors,
@@ -58,7 +64,7 @@ func (q *queries) register(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		etag := httpapi.ETag(httpapi.Tokens{{Stream: productCategory + "-" + p.SKU, Version: p.Version}})
+		etag := httpapi.ETag(p.shown)
 		if p.Stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
 			return nil, httpapi.NotModified(etag)
 		}
@@ -84,9 +90,9 @@ func (q *queries) product(ctx context.Context, sku string, p *httpapi.ReadParams
 	}
 	stream := productCategory + "-" + sku
 	var found *Product
-	err := q.Store.Query(ctx, "SELECT version, doc FROM "+productsTable+" WHERE key = $1", []any{stream},
+	err := q.Store.Query(ctx, selectProducts+" WHERE p.key = $1", []any{stream},
 		func(row projection.Row) (err error) {
-			found, err = read(row.Int(0), row.Text(1))
+			found, err = read(row)
 			return err
 		})
 	if err != nil {
@@ -103,12 +109,22 @@ func (q *queries) product(ctx context.Context, sku string, p *httpapi.ReadParams
 	return found, nil
 }
 
-func read(version int64, doc string) (*Product, error) {
+// selectProducts reads products with what there is of them; read takes its rows.
+var selectProducts = "SELECT p.key, p.version, p.doc, s.available, s.version FROM " + productsTable + " p LEFT JOIN " + stockTable +
+	" s ON s.key = 'stock-' || substr(p.key, 9)"
+
+func read(row projection.Row) (*Product, error) {
 	var p product
-	if err := bus.Decode([]byte(doc), &p); err != nil {
+	if err := bus.Decode([]byte(row.Text(2)), &p); err != nil {
 		return nil, fmt.Errorf("storefront: read a product: %w", err)
 	}
-	return &Product{SKU: p.SKU, OnSale: p.OnSale, Version: version, Details: p.Details}, nil
+	shown := httpapi.Tokens{{Stream: row.Text(0), Version: row.Int(1)}}
+	if !row.Null(4) {
+		shown = append(shown, httpapi.Token{Stream: inventory.Category + "-" + p.SKU, Version: row.Int(4)})
+	}
+	return &Product{
+		SKU: p.SKU, OnSale: p.OnSale, Version: row.Int(1), Details: p.Details, Available: row.Int(3), shown: shown,
+	}, nil
 }
 
 // list returns the products on sale, by SKU.
@@ -124,11 +140,10 @@ func (q *queries) list(ctx context.Context, category string, page *httpapi.PageP
 	if after != nil {
 		from = after[0]
 	}
-	sql := "SELECT key, version, doc FROM " + productsTable + " WHERE on_sale = $1 AND key > $2 ORDER BY key LIMIT $3"
+	sql := selectProducts + " WHERE p.on_sale = $1 AND p.key > $2 ORDER BY p.key LIMIT $3"
 	args := []any{true, from, page.Limit + 1}
 	if category != "" {
-		sql = "SELECT key, version, doc FROM " + productsTable +
-			" WHERE on_sale = $1 AND key > $2 AND category = $3 ORDER BY key LIMIT $4"
+		sql = selectProducts + " WHERE p.on_sale = $1 AND p.key > $2 AND p.category = $3 ORDER BY p.key LIMIT $4"
 		args = []any{true, from, category, page.Limit + 1}
 	}
 	out := &httpapi.List[Product]{Items: []Product{}}
@@ -138,7 +153,7 @@ func (q *queries) list(ctx context.Context, category string, page *httpapi.PageP
 			out.NextCursor = httpapi.EncodeCursor(category, last)
 			return nil
 		}
-		found, err := read(row.Int(1), row.Text(2))
+		found, err := read(row)
 		if err != nil {
 			return err
 		}

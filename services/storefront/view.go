@@ -1,5 +1,5 @@
-// Package storefront answers what the shop sells: it folds catalog's events into a
-// document per product.
+// Package storefront answers what the shop sells and what there is of it: it folds catalog's
+// and inventory's events into documents per product.
 package storefront
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/api/inventory"
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/projection"
 )
@@ -14,7 +15,7 @@ import (
 // The view's name and version, in tables, checkpoints and the consumer group.
 const (
 	viewName    = "storefront"
-	viewVersion = 1
+	viewVersion = 2
 )
 
 var productsTable = projection.TableName(viewName, viewVersion, "products")
@@ -29,6 +30,7 @@ type product struct {
 // view is the projection.View.
 type view struct {
 	products *projection.Documents[product]
+	stock    *projection.Documents[stock]
 	projection.Parts
 }
 
@@ -36,14 +38,14 @@ type view struct {
 func NewView() projection.View { return newView() }
 
 func newView() *view {
-	v := &view{products: projection.NewDocuments(projection.Collection[product]{
+	v := &view{stock: newStock(), products: projection.NewDocuments(projection.Collection[product]{
 		Table: productsTable, Topic: bus.EventsTopic(catalog.Service),
 		Columns: []projection.Column{{Name: "category", Kind: projection.Text}, {Name: "on_sale", Kind: projection.Bool}},
 		Values: func(row []any, _ string, p *product) []any {
 			return append(row, p.Details.Category, p.OnSale)
 		},
 	})}
-	v.Parts = projection.Parts{v.products}
+	v.Parts = projection.Parts{v.products, v.stock}
 	return v
 }
 
@@ -58,19 +60,25 @@ func (*view) Version() int { return viewVersion }
 
 // Sources implements projection.View.
 func (*view) Sources() []projection.Source {
-	return []projection.Source{{Topic: bus.EventsTopic(catalog.Service), Log: true}}
+	return []projection.Source{
+		{Topic: bus.EventsTopic(catalog.Service), Log: true},
+		{Topic: bus.EventsTopic(inventory.Service), Log: true},
+	}
 }
 
 // Schema implements projection.View.
 func (v *view) Schema(projection.Dialect) []string {
 	return []string{
-		v.products.Schema(),
+		v.products.Schema(), v.stock.Schema(),
 		fmt.Sprintf("CREATE INDEX %[1]s_category ON %[1]s (on_sale, category, key)", productsTable),
 	}
 }
 
 // Fold implements projection.View.
 func (v *view) Fold(r *projection.Record) error {
+	if r.Topic == bus.EventsTopic(inventory.Service) {
+		return v.foldStock(r)
+	}
 	switch r.Type {
 	case catalog.TypeProductDefined:
 		var e catalog.ProductDefined
@@ -102,17 +110,24 @@ func (v *view) Fold(r *projection.Record) error {
 }
 
 // Forget implements projection.View.
-func (v *view) Forget(ctx context.Context, tx projection.Tx, _, key string) error {
+func (v *view) Forget(ctx context.Context, tx projection.Tx, topic, key string) error {
+	if topic == bus.EventsTopic(inventory.Service) {
+		return v.stock.Forget(ctx, tx, key)
+	}
 	return v.products.Forget(ctx, tx, key)
 }
 
 // StreamVersion implements projection.View.
 func (v *view) StreamVersion(ctx context.Context, q projection.Queryer, stream string) (int64, bool, error) {
-	if bus.ResourceOf(stream).Type != productCategory {
-		return 0, false, nil
+	switch bus.ResourceOf(stream).Type {
+	case productCategory:
+		version, err := v.products.Version(ctx, q, stream)
+		return version, true, err
+	case inventory.Category:
+		version, err := v.stock.Version(ctx, q, stream)
+		return version, true, err
 	}
-	version, err := v.products.Version(ctx, q, stream)
-	return version, true, err
+	return 0, false, nil
 }
 
 const productCategory = "product"
