@@ -42,8 +42,11 @@ func (marshaler) NameFromMessage(m *message.Message) string { return m.Metadata[
 // command bus. It is safe for concurrent use.
 type Sender struct{ bus *cqrs.CommandBus }
 
+// Publisher publishes messages; it is Watermill's.
+type Publisher = message.Publisher
+
 // NewSender returns a sender on a publisher.
-func NewSender(publisher message.Publisher) (*Sender, error) {
+func NewSender(publisher Publisher) (*Sender, error) {
 	commands, err := cqrs.NewCommandBusWithConfig(publisher, cqrs.CommandBusConfig{
 		GeneratePublishTopic: func(p cqrs.CommandBusGeneratePublishTopicParams) (string, error) {
 			service := ServiceOf(p.CommandName)

@@ -84,16 +84,15 @@ func (s *sender) partition(r *Record) (int32, error) {
 	if err != nil {
 		return 0, err
 	}
+	if r.Key != nil {
+		return all[PartitionOf(r.Key, int32(len(all)))], nil
+	}
 	by := s.partitioners[r.Topic]
 	if by == nil {
 		by = sarama.NewHashPartitioner(r.Topic)
 		s.partitioners[r.Topic] = by
 	}
-	m := sarama.ProducerMessage{Topic: r.Topic}
-	if r.Key != nil {
-		m.Key = sarama.ByteEncoder(r.Key)
-	}
-	i, err := by.Partition(&m, int32(len(all)))
+	i, err := by.Partition(&sarama.ProducerMessage{Topic: r.Topic}, int32(len(all)))
 	if err != nil {
 		return 0, err
 	}

@@ -7,6 +7,7 @@
 //
 // Which one to take:
 //   - NewPublisher: one message at a time behind Watermill's command bus.
+//   - NewGatheringPublisher: the same for one broker, such as the embedded one, for less.
 //   - NewProducer: batches from many callers, such as outcomes.
 //   - NewOrderedProducer: batches of one caller that keep their order through errors.
 //   - NewTransactionalProducer: the same, and all of a batch or nothing, and fencing: a relay

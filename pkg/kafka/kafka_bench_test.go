@@ -66,6 +66,54 @@ func BenchmarkPublish(b *testing.B) {
 	})
 }
 
+// BenchmarkPublishers are publishers of single messages behind many callers, each of whom waits for
+// its own: watermill-kafka's, and the one whose calls go out together.
+func BenchmarkPublishers(b *testing.B) {
+	makers := map[string]func(Config) (message.Publisher, error){
+		"single": NewPublisher,
+		"gathering": func(cfg Config) (message.Publisher, error) {
+			return NewGatheringPublisher(cfg, func() time.Time { return testTime })
+		},
+	}
+	eachBenchBroker(b, func(b *testing.B, cfg Config) {
+		for kind, maker := range makers {
+			for _, callers := range []int{1, 8, 64} {
+				b.Run(fmt.Sprintf("%s/%d", kind, callers), func(b *testing.B) {
+					topic := newTopic(b, cfg, 8)
+					p, err := maker(cfg)
+					check(b, err)
+					defer func() { check(b, p.Close()) }()
+					check(b, p.Publish(topic, command(0)))
+					b.ReportAllocs()
+					b.ResetTimer()
+					stop := cpu(b, 1)
+					var next atomic.Int64
+					var wg sync.WaitGroup
+					for range callers {
+						wg.Go(func() {
+							for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+								check(b, p.Publish(topic, command(i)))
+							}
+						})
+					}
+					wg.Wait()
+					stop()
+				})
+			}
+		}
+	})
+}
+
+// command is a message of the size of an order's command.
+func command(i int64) *message.Message {
+	m := message.NewMessage(fmt.Sprintf("%036d", i), fmt.Appendf(nil, "%0512d", i))
+	m.Metadata = message.Metadata{MetadataKey: fmt.Sprintf("order-%036d", i)}
+	for _, name := range knownHeaders[1:12] {
+		m.Metadata[name] = "a value of some twenty bytes"
+	}
+	return m
+}
+
 // BenchmarkSubscribe drains a filled topic of 8 partitions through handlers that do nothing
 // but take their turn, beside watermill-kafka's own subscriber.
 func BenchmarkSubscribe(b *testing.B) {

@@ -3,7 +3,9 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"time"
 )
 
 // Producer sends records in batches. It is safe for concurrent use.
@@ -30,28 +32,38 @@ var ErrUnusable = errors.New("kafka: producer can no longer be used")
 // way, further calls gather, and go out together in the next. Within a call, a later record of
 // a partition is never written when an earlier one failed. When calls that went out together
 // fail, all of them do. It connects at once, and fails if no broker answers.
-func NewProducer(cfg Config) (Producer, error) {
+func NewProducer(cfg Config) (Producer, error) { return newProducer(cfg, 0) }
+
+// newProducer returns a producer whose requests begin no less than a pause apart, so that more
+// calls share one.
+func newProducer(cfg Config, pause time.Duration) (*producer, error) {
 	s, err := newSender(cfg, "")
 	if err != nil {
 		return nil, err
 	}
-	return &producer{sender: s}, nil
+	p := &producer{sender: s, pause: pause, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	go p.run()
+	return p, nil
 }
 
+// producer has one goroutine, which sends for all callers: if they took turns at it, the next
+// request would wait until each caller of the last one has been told.
 type producer struct {
+	sender *sender
+	pause  time.Duration
+	wake   chan struct{} // a call waits, or the producer was closed
+	ended  chan struct{} // closed when the goroutine has ended
+
 	mu      sync.Mutex
 	waiting []*call // in the order of the calls
-
-	sending sync.Mutex // whoever has it sends for all that wait
-	sender  *sender
 	closed  bool
 }
 
 // call is one Publish that waits.
 type call struct {
+	ctx  context.Context
 	recs []Record
-	sent bool
-	err  error
+	done chan error // has room for the answer
 }
 
 // maxGathered bounds the records that go out together, so that their answer does not take long.
@@ -67,22 +79,50 @@ func (p *producer) Publish(ctx context.Context, recs []Record) error {
 	if err := checkSizes(recs); err != nil {
 		return err // before it fails the calls of others
 	}
-	c := &call{recs: recs}
+	c := &call{ctx: ctx, recs: recs, done: make(chan error, 1)}
 	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return errClosed
+	}
 	p.waiting = append(p.waiting, c)
 	p.mu.Unlock()
+	p.rouse()
+	return <-c.done
+}
 
-	p.sending.Lock()
-	defer p.sending.Unlock()
-	for !c.sent { // else somebody has sent it who had the lock before
-		calls := p.gather()
-		if len(calls) == 1 && calls[0] != c {
-			p.send(context.WithoutCancel(ctx), calls) // another's records are not ours to give up
-			continue
-		}
-		p.send(ctx, calls)
+func (p *producer) rouse() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
 	}
-	return c.err
+}
+
+// run sends what waits until the producer is closed and nothing waits any more.
+func (p *producer) run() {
+	defer close(p.ended)
+	rested := time.NewTimer(0)
+	defer rested.Stop()
+	for p.await() {
+		if p.pause > 0 {
+			<-rested.C
+			rested.Reset(p.pause)
+		}
+		p.send(p.gather())
+	}
+}
+
+// await returns when calls wait; false if the producer is closed and none do.
+func (p *producer) await() bool {
+	for {
+		p.mu.Lock()
+		wait, closed := len(p.waiting) > 0, p.closed
+		p.mu.Unlock()
+		if wait || closed {
+			return wait
+		}
+		<-p.wake
+	}
 }
 
 // gather takes the calls that are to go out next.
@@ -101,31 +141,31 @@ func (p *producer) gather() []*call {
 	return calls
 }
 
-func (p *producer) send(ctx context.Context, calls []*call) {
-	recs := calls[0].recs
+func (p *producer) send(calls []*call) {
+	ctx, recs := calls[0].ctx, calls[0].recs
 	if len(calls) > 1 {
 		ctx = context.WithoutCancel(ctx) // the end of one caller's is no reason to fail the others
-		recs = nil
+		recs = slices.Grow([]Record(nil), len(calls))
 		for _, c := range calls {
 			recs = append(recs, c.recs...)
 		}
 	}
-	err := error(errClosed)
-	if !p.closed {
-		err = p.sender.publish(ctx, recs)
-	}
+	err := p.sender.publish(ctx, recs)
 	for _, c := range calls {
-		c.sent, c.err = true, err
+		c.done <- err
 	}
 }
 
 func (p *producer) Close() error {
-	p.sending.Lock()
-	defer p.sending.Unlock()
-	if p.closed {
+	p.mu.Lock()
+	closed := p.closed
+	p.closed = true
+	p.mu.Unlock()
+	p.rouse()
+	<-p.ended
+	if closed {
 		return nil
 	}
-	p.closed = true
 	return p.sender.client.Close()
 }
 

@@ -377,27 +377,128 @@ func TestPublishingGoesOnThroughABrokerRestart(t *testing.T) {
 	})
 }
 
-func TestThePublisherSendsMetadataAsHeadersAndItsKeyAsKey(t *testing.T) {
+// publishers are the two kinds, by name.
+var publishers = map[string]func(Config) (message.Publisher, error){
+	"single":    NewPublisher,
+	"gathering": func(cfg Config) (message.Publisher, error) { return NewGatheringPublisher(cfg, time.Now) },
+}
+
+func eachPublisher(t *testing.T, cfg Config, test func(*testing.T, message.Publisher)) {
+	for kind, maker := range publishers {
+		t.Run(kind, func(t *testing.T) {
+			p, err := maker(cfg)
+			check(t, err)
+			test(t, p)
+		})
+	}
+}
+
+func TestAPublisherSendsMetadataAsHeadersAndItsKeyAsKey(t *testing.T) {
 	eachBroker(t, func(t *testing.T, cfg Config) {
+		eachPublisher(t, cfg, func(t *testing.T, p message.Publisher) {
+			began := time.Now().Add(-time.Millisecond) // Kafka keeps milliseconds
+			topic := newTopic(t, cfg, 3)
+			m := message.NewMessage("the-id", []byte("payload"))
+			m.Metadata = message.Metadata{MetadataKey: "order-1", "ce_type": "a.type", "other": "x"}
+			check(t, p.Publish(topic, m))
+			check(t, p.Close())
+			byKey, err := sarama.NewHashPartitioner(topic).Partition(&sarama.ProducerMessage{Key: sarama.StringEncoder("order-1")}, 3)
+			check(t, err)
+			all := read(t, cfg, topic, byKey)
+			if len(all) != 1 || string(all[0].Key) != "order-1" || string(all[0].Value) != "payload" {
+				t.Fatalf("on the topic: %v", all)
+			}
+			if at := all[0].Timestamp; at.Before(began) || at.After(time.Now()) {
+				t.Errorf("produced at %v", at)
+			}
+			headers := make(map[string]string)
+			for _, h := range all[0].Headers {
+				headers[string(h.Key)] = string(h.Value)
+			}
+			if len(headers) != 3 || headers["ce_id"] != "the-id" || headers["ce_type"] != "a.type" || headers["other"] != "x" {
+				t.Errorf("headers %v", headers)
+			}
+		})
+	})
+}
+
+func TestAPublisherKeepsEveryCallersOrderAndEndsWithNothingLeft(t *testing.T) {
+	_, cfg := fakeBroker(t)
+	eachPublisher(t, cfg, func(t *testing.T, p message.Publisher) {
 		topic := newTopic(t, cfg, 3)
-		p, err := NewPublisher(cfg)
-		check(t, err)
-		m := message.NewMessage("the-id", []byte("payload"))
-		m.Metadata = message.Metadata{MetadataKey: "order-1", "ce_type": "a.type", "other": "x"}
-		check(t, p.Publish(topic, m))
+		const callers, each = 16, 25
+		var wg sync.WaitGroup
+		for c := range callers {
+			wg.Go(func() {
+				for i := range each {
+					m := message.NewMessage("id", []byte(strconv.Itoa(c*each+i)))
+					m.Metadata = message.Metadata{MetadataKey: strconv.Itoa(c)}
+					if err := p.Publish(topic, m); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
 		check(t, p.Close())
-		byKey, err := sarama.NewHashPartitioner(topic).Partition(&sarama.ProducerMessage{Key: sarama.StringEncoder("order-1")}, 3)
-		check(t, err)
-		all := read(t, cfg, topic, byKey)
-		if len(all) != 1 || string(all[0].Key) != "order-1" || string(all[0].Value) != "payload" {
-			t.Fatalf("on the topic: %v", all)
+		if err := p.Publish(topic, message.NewMessage("late", nil)); err == nil {
+			t.Error("a closed publisher publishes")
 		}
-		headers := make(map[string]string)
-		for _, h := range all[0].Headers {
-			headers[string(h.Key)] = string(h.Value)
+		last := make(map[int]int)
+		for id := range int32(3) {
+			for _, v := range values(t, cfg, topic, id) {
+				if v != last[v/each]+v/each*each {
+					t.Fatalf("caller %d: %d comes where %d was due", v/each, v%each, last[v/each])
+				}
+				last[v/each]++
+			}
 		}
-		if len(headers) != 3 || headers["ce_id"] != "the-id" || headers["ce_type"] != "a.type" || headers["other"] != "x" {
-			t.Errorf("headers %v", headers)
+		for c := range callers {
+			if last[c] != each {
+				t.Errorf("caller %d: %d messages of %d", c, last[c], each)
+			}
 		}
 	})
+}
+
+func TestCallsOfAGatheringPublisherShareRequests(t *testing.T) {
+	c, cfg := fakeBroker(t)
+	topic := newTopic(t, cfg, 8)
+	p, err := NewGatheringPublisher(cfg, time.Now)
+	check(t, err)
+	var requests atomic.Int64
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		requests.Add(1)
+		return nil, nil, false
+	})
+	const callers, each = 64, 8
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range each {
+				if err := p.Publish(topic, message.NewMessage("id", nil)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	check(t, p.Close())
+	if n := requests.Load(); n < each || n > callers*each/8 {
+		t.Errorf("%d messages went out in %d requests", callers*each, n)
+	}
+}
+
+func TestAGatheringPublisherSharesErrorsToo(t *testing.T) {
+	c, cfg := fakeBroker(t)
+	topic := newTopic(t, cfg, 2)
+	p, err := NewGatheringPublisher(cfg, time.Now)
+	check(t, err)
+	defer func() { check(t, p.Close()) }()
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.InvalidRecord, Count: 1})
+	if err := p.Publish(topic, message.NewMessage("id", nil)); err == nil {
+		t.Error("the broker has refused, and the caller is not told")
+	}
+	check(t, p.Publish(topic, message.NewMessage("id", nil)))
 }

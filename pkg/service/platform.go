@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/daemon"
 	"github.com/orderlane/orderlane/pkg/embedded"
 	"github.com/orderlane/orderlane/pkg/es"
@@ -114,6 +115,22 @@ func (p *Platform) relayProducer(service string) func(context.Context) (kafka.Pr
 		}
 		return kafka.NewTransactionalProducer(p.Kafka, "orderlane-relay-"+service)
 	}
+}
+
+// NewSender returns a sender of commands, which is closed with the process.
+func (p *Platform) NewSender() (*bus.Sender, error) {
+	var publisher bus.Publisher
+	var err error
+	if p.isLocal { // one broker leads all partitions
+		publisher, err = kafka.NewGatheringPublisher(p.Kafka, p.Clock)
+	} else {
+		publisher, err = kafka.NewPublisher(p.Kafka)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.Sup.Opened("command publisher", func(context.Context) error { return publisher.Close() })
+	return bus.NewSender(publisher)
 }
 
 // leaseHolder names this process in leases. A process that is known by the same name after a

@@ -3,9 +3,7 @@ package commandapi
 import (
 	"context"
 
-	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/daemon"
-	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/service"
 )
 
@@ -25,13 +23,8 @@ func Add(p *service.Platform) {
 	p.Sup.Add(daemon.StageResources, daemon.Component{
 		Name: "command api",
 		Start: func(ctx context.Context) error {
-			return daemon.Retry(ctx, part, daemon.DefaultBackoff, func(context.Context) error {
-				publisher, err := kafka.NewPublisher(p.Kafka)
-				if err != nil {
-					return err
-				}
-				p.Sup.Opened("command publisher", func(context.Context) error { return publisher.Close() })
-				c.sender, err = bus.NewSender(publisher)
+			return daemon.Retry(ctx, part, daemon.DefaultBackoff, func(context.Context) (err error) {
+				c.sender, err = p.NewSender()
 				return err
 			})
 		},
