@@ -93,6 +93,9 @@ func (s *system) start(ctx context.Context, args ...string) error {
 	return s.openView(ctx)
 }
 
+// spine are the services that take orders and show them, which is what the textbook way does too.
+var spine = []string{"commandapi", "catalog", "ordering", "orderview", "storefront"}
+
 // launch starts the process.
 func (s *system) launch(ctx context.Context, args ...string) (err error) {
 	var addrs [3]string
@@ -103,10 +106,11 @@ func (s *system) launch(ctx context.Context, args ...string) (err error) {
 	}
 	s.api, s.operator, s.brokers = addrs[0], addrs[1], []string{addrs[2]}
 	binary := s.bench.binary
-	all := []string{
-		"serve", "--sample", "--listen", s.api, "--operator-listen", s.operator, "--data", s.dir,
+	all := append([]string{"serve"}, spine...)
+	all = append(all,
+		"--sample", "--listen", s.api, "--operator-listen", s.operator, "--data", s.dir,
 		"--kafka-partitions", strconv.Itoa(s.partitions), "--embedded-listen", addrs[2],
-	}
+	)
 	all = append(all, s.bench.settings...)
 	brokers, postgres := "--kafka-brokers", "--postgres"
 	if s.kind == theirs {

@@ -29,6 +29,9 @@ var sample = map[string]catalog.Details{
 	"BOOK-01": {Name: "The Book of Tea", Category: "books", Price: money.Of(1200, "EUR"), TaxClass: catalog.TaxReduced},
 }
 
+// sampleStock is how many of each product come in.
+const sampleStock = 1000
+
 // sampleWait is how long the sample may take until it is visible.
 const sampleWait = 30 * time.Second
 
@@ -52,6 +55,10 @@ func loadSample(ctx context.Context, public, operator string, w io.Writer) error
 			if _, err := call(ctx, http.MethodGet, public+"/v1/products/"+sku, token, nil, nil); err != nil {
 				return fmt.Errorf("see product %s: %w", sku, err)
 			}
+			receipt := map[string]any{"location": "main", "quantity": sampleStock}
+			if err := post(ctx, public+"/v1/stock/"+sku+"/receive", receipt); err != nil {
+				return fmt.Errorf("take product %s in: %w", sku, err)
+			}
 		}
 	}
 	_, err := fmt.Fprintf(w, `
@@ -71,6 +78,29 @@ Then look at the orders:
 
 `, public, operator)
 	return err
+}
+
+// post sends a command, and does not wait until it is decided.
+func post(ctx context.Context, url string, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusAccepted {
+		got, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20)) // says why, if it can be read
+		return fmt.Errorf("POST %s: %s: %s", url, resp.Status, got)
+	}
+	return nil
 }
 
 // call sends a request and returns the consistency token of its answer.

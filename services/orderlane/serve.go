@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -11,8 +12,10 @@ import (
 	"github.com/orderlane/orderlane/pkg/service"
 	"github.com/orderlane/orderlane/services/catalog"
 	"github.com/orderlane/orderlane/services/commandapi"
+	"github.com/orderlane/orderlane/services/inventory"
 	"github.com/orderlane/orderlane/services/ordering"
 	"github.com/orderlane/orderlane/services/orderview"
+	"github.com/orderlane/orderlane/services/shipping"
 	"github.com/orderlane/orderlane/services/storefront"
 )
 
@@ -23,6 +26,8 @@ var services = []struct {
 }{
 	{"catalog", catalog.Add},
 	{"ordering", ordering.Add},
+	{"inventory", inventory.Add},
+	{"shipping", shipping.Add},
 	{orderview.Service, orderview.Add},
 	{storefront.Service, storefront.Add},
 	{commandapi.Service, commandapi.Add},
@@ -48,8 +53,9 @@ func (c *serveCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	if len(c.Kafka.Brokers) == 0 && len(chosen) < len(services) {
-		return daemon.Usagef("services in processes of their own share a broker: name it with --kafka-brokers, or run all services in one process")
+	if _, port, err := net.SplitHostPort(c.Embedded.Listen); len(c.Kafka.Brokers) == 0 && len(chosen) < len(services) && (err != nil || port == "0") {
+		return daemon.Usagef("services in processes of their own share a broker: name it with --kafka-brokers, have this process embed it " +
+			"where others find it with --embedded-listen, or run all services in one process")
 	}
 	return daemon.Serve(context.Background(), &c.Settings, os.Stderr, func(env *daemon.Env, sup *daemon.Supervisor) error {
 		api, err := service.NewAPI(env, apiTitle, version(), apiDescription)
