@@ -26,11 +26,16 @@ func Of[S, E, C any](t testing.TB, agg *es.Aggregate[S, E, C]) Spec[S, E, C] {
 // Given says what has happened to the stream; nothing, for a new one.
 func (s Spec[S, E, C]) Given(events ...E) History[S, E, C] {
 	s.t.Helper()
+	return History[S, E, C]{Spec: s, given: events, state: s.fold(events)}
+}
+
+func (s Spec[S, E, C]) fold(events []E) S {
+	s.t.Helper()
 	state := s.agg.Initial()
 	for _, e := range events {
 		state = s.agg.Evolve(s.roundTrip(e), state)
 	}
-	return History[S, E, C]{Spec: s, state: state}
+	return state
 }
 
 // roundTrip stores an event and reads it back. What is personal is not part of the fold.
@@ -51,6 +56,7 @@ func (s Spec[S, E, C]) roundTrip(event E) E {
 // History is a stream with a past.
 type History[S, E, C any] struct {
 	Spec[S, E, C]
+	given []E
 	state S
 }
 
