@@ -165,8 +165,11 @@ func (c MarkShipped) decide(o Order) ([]Event, error) {
 	if o.Status == "" {
 		return nil, fault.NotFound("order", c.ID)
 	}
-	if slices.Contains(o.Shipped, c.Shipment) {
+	switch {
+	case slices.Contains(o.Shipped, c.Shipment):
 		return nil, nil
+	case !o.Confirmed:
+		return nil, fault.Conflict("not_confirmed", "nothing is shipped of an order that is not confirmed")
 	}
 	if err := within(o, c.Units, "more_than_ordered", Counts.shippable); err != nil {
 		return nil, err

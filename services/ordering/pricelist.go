@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,6 +24,7 @@ type PriceList struct {
 	offers  map[string]*listed  // by stream
 	waiting map[string][]waiter // for a version of a stream
 	next    map[kafka.Partition]int64
+	source  Topics                      // of the events, to read them again
 	broken  func(stream, reason string) // is told of products whose events can't be read
 }
 
@@ -44,16 +46,27 @@ func NewPriceList() *PriceList {
 	}
 }
 
+// Topics are where the list reads events: kafka.Admin, or the memory broker.
+type Topics interface {
+	// Offsets returns what each partition of a topic holds.
+	Offsets(ctx context.Context, topic string) (map[int32]kafka.Range, error)
+	// ReadRange calls fn for each record at offsets from..to-1 that there is, in order.
+	ReadRange(ctx context.Context, p kafka.Partition, from, to int64, fn func(kafka.Record) error) error
+}
+
 // Load reads all that is on the topic now, before the first order is priced. Deliver goes
 // on from there. After an error it may be called again.
-func (l *PriceList) Load(ctx context.Context, admin *kafka.Admin, topic string) error {
-	ranges, err := admin.Offsets(ctx, topic)
+func (l *PriceList) Load(ctx context.Context, from Topics, topic string) error {
+	l.mu.Lock()
+	l.source = from
+	l.mu.Unlock()
+	ranges, err := from.Offsets(ctx, topic)
 	if err != nil {
 		return err
 	}
 	for id, held := range ranges {
 		p := kafka.Partition{Topic: topic, ID: id}
-		err := admin.ReadRange(ctx, p, held.First, held.Last, func(r kafka.Record) error {
+		err := from.ReadRange(ctx, p, held.First, held.Last, func(r kafka.Record) error {
 			return l.Deliver(ctx, []kafka.Record{r})
 		})
 		if err != nil {
@@ -143,27 +156,47 @@ func (l *PriceList) Revoked([]kafka.Partition) {}
 // Deliver implements kafka.BatchHandler. An event that can't be read breaks the offer of its
 // product and stops no other: until the product is defined anew, or a release that can read
 // the event reads the topic again, orders of the product are parked.
-func (l *PriceList) Deliver(_ context.Context, records []kafka.Record) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range records {
-		l.fold(&records[i])
-	}
-	if len(records) > 0 {
-		last := &records[len(records)-1]
-		l.next[kafka.Partition{Topic: last.Topic, ID: last.Partition}] = last.Offset + 1
+func (l *PriceList) Deliver(ctx context.Context, records []kafka.Record) error {
+	for len(records) > 0 {
+		n := slices.IndexFunc(records, beginsEpoch)
+		if n == 0 {
+			if err := l.turnOver(ctx, &records[0]); err != nil {
+				return err
+			}
+			n = 1
+		} else {
+			if n < 0 {
+				n = len(records)
+			}
+			l.take(records[:n])
+		}
+		records = records[n:]
 	}
 	return nil
 }
 
-func (l *PriceList) fold(r *kafka.Record) {
+// take folds records of one partition.
+func (l *PriceList) take(records []kafka.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range records {
+		if stream, changed := l.fold(l.offers, &records[i]); changed {
+			l.wake(stream)
+		}
+	}
+	last := &records[len(records)-1]
+	l.next[kafka.Partition{Topic: last.Topic, ID: last.Partition}] = last.Offset + 1
+}
+
+// fold folds a record into offers, and returns which one it has changed.
+func (l *PriceList) fold(offers map[string]*listed, r *kafka.Record) (stream string, changed bool) {
 	e, err := bus.EnvelopeOf(r)
-	p := l.offers[e.Subject]
+	p := offers[e.Subject]
 	if p == nil {
 		p = &listed{}
 	}
 	if e.StreamVersion <= p.version && err == nil {
-		return // a repeat, or no event of a stream
+		return "", false // a repeat, or no event of a stream
 	}
 	next := *p
 	if err == nil {
@@ -174,23 +207,27 @@ func (l *PriceList) fold(r *kafka.Record) {
 		l.broken(e.Subject, next.offer.Broken)
 	}
 	next.version = max(e.StreamVersion, p.version)
-	l.offers[e.Subject] = &next
-	for _, w := range l.waiting[e.Subject] {
-		if w.version <= next.version {
+	offers[e.Subject] = &next
+	return e.Subject, true
+}
+
+// wake tells those who wait for what the list knows of a stream now.
+func (l *PriceList) wake(stream string) {
+	waiting, version := l.waiting[stream], l.offers[stream].version
+	if waiting == nil {
+		return
+	}
+	left := waiting[:0]
+	for _, w := range waiting {
+		if w.version > version {
+			left = append(left, w)
+		} else {
 			close(w.known)
 		}
 	}
-	if waiting := l.waiting[e.Subject]; waiting != nil {
-		left := waiting[:0]
-		for _, w := range waiting {
-			if w.version > next.version {
-				left = append(left, w)
-			}
-		}
-		l.waiting[e.Subject] = left
-		if len(left) == 0 {
-			delete(l.waiting, e.Subject)
-		}
+	l.waiting[stream] = left
+	if len(left) == 0 {
+		delete(l.waiting, stream)
 	}
 }
 
