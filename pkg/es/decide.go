@@ -169,11 +169,11 @@ func (e *stateError) command(todo []*pending) *pending {
 }
 
 // states adds the state rows of the streams that have changed. A large state is written
-// every so many events only, and loaded as row and tail.
+// every so many events only (see stateEvery), and loaded as row and tail.
 func (d *decision) states() *stateError {
 	d.write.States = make([]State, 0, len(d.streams))
 	for _, s := range d.streams {
-		if s.version == s.base || s.size > largeState && s.version-s.stateAt < largeStateEvery {
+		if s.version == s.base || s.version-s.stateAt < stateEvery(s.size) {
 			continue
 		}
 		data, err := s.of.encodeState(s.state)
@@ -184,4 +184,12 @@ func (d *decision) states() *stateError {
 		d.write.States = append(d.write.States, State{Stream: s.name, Version: s.version, StateVersion: s.of.stateVersion(), Data: data})
 	}
 	return nil
+}
+
+// stateEvery is after how many events a state of so many bytes is written again. A small one is
+// written always. The larger a large one is, the more events it waits for: an event's share of
+// the writing is then the same in a stream of whatever size, and the tail takes about as long
+// to load as the row.
+func stateEvery(size int) int64 {
+	return min(int64(size/largeState)*largeStateEvery, largeStateAtMost)
 }

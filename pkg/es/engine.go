@@ -21,9 +21,11 @@ const (
 	retryFrom             = 10 * time.Millisecond // pause after an infrastructure error, doubled up to retryUpTo
 	retryUpTo             = time.Second
 	maxBehind             = 1024 // appends after which an engine that shares its log starts afresh
-	// A state that has grown larger than this is written every largeStateEvery events only.
-	largeState      = 8 * 1024
-	largeStateEvery = 50
+	// A state that has grown large is written once in largeStateEvery events for each largeState
+	// bytes that it has, and after largeStateAtMost events at the latest.
+	largeState       = 8 * 1024
+	largeStateEvery  = 50
+	largeStateAtMost = 5000
 )
 
 // ErrStopped is what Submit returns for a command that the engine has not answered

@@ -282,7 +282,7 @@ func TestALargeStateIsWrittenNowAndThen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st[0].Version != events || len(st[0].Tail) == 0 || len(st[0].Tail) > 50 {
+	if st[0].Version != events || len(st[0].Tail) == 0 || len(st[0].Tail) > 100 {
 		t.Fatalf("version %d is row at %d and %d events", st[0].Version, st[0].StateAt, len(st[0].Tail))
 	}
 	a, err := accounts.Fold(st[0])
