@@ -21,6 +21,15 @@
 // last commits (stores do not wait for the disk) has lost the checkpoints with the rows: the
 // loop notices, and reads those records from the topic again.
 //
+// # A log that was restored
+//
+// Where a relay begins a new epoch in a partition, events that the view has folded may have never
+// happened. The projection looks back for their keys, takes back what those have written (View.Forget),
+// folds what is left of them anew, and goes on from the beginning of the epoch: its
+// first event may have a version that the view had seen before, with other contents. Until that is
+// done the partition waits. What adds up over keys (Documents.Accumulate) is not
+// taken back; that takes another version of the view.
+//
 // # What cannot be folded
 //
 // A record that its view fails on breaks its key in its topic: the key is marked as broken in

@@ -24,6 +24,7 @@ func parse(rec *kafka.Record, c *claim) Record {
 		switch h.Key {
 		case headerType:
 			r.Type = c.intern(h.Value)
+			r.begins = r.Type == typeEpochBegan
 		case headerEpoch:
 			r.Epoch = c.intern(h.Value)
 		case headerVersion:

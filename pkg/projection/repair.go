@@ -102,6 +102,10 @@ func (p *Projection) reread(ctx context.Context, key string, work []*again) erro
 			continue
 		}
 		err := p.o.Replay(ctx, a.claim.Partition, a.upTo, end, func(r kafka.Record) error {
+			if begins(&r) {
+				a.recs = slices.DeleteFunc(a.recs, revoked(&r))
+				return nil
+			}
 			if text(r.Key) != key {
 				return nil
 			}
@@ -152,12 +156,7 @@ func (p *Projection) refold(ctx context.Context, key string, work []*again) erro
 			return err
 		}
 		for _, topic := range topics {
-			if err := view.Forget(ctx, tx, topic, key); err != nil {
-				return err
-			}
-			_, err := tx.Exec(ctx, `DELETE FROM projection_broken WHERE projection = $1 AND version = $2 AND topic = $3 AND key = $4`,
-				p.name, p.version, topic, key)
-			if err != nil {
+			if err := p.forget(ctx, tx, view, topic, key); err != nil {
 				return err
 			}
 		}
@@ -170,9 +169,7 @@ func (p *Projection) refold(ctx context.Context, key string, work []*again) erro
 	for _, topic := range topics {
 		delete(p.broken, brokenID{topic, key})
 	}
-	p.breaks++
-	p.answers.forget()
-	p.o.Watch.BrokenKeys(len(p.broken))
+	p.noteBroken(nil)
 	p.waits.tell([]Record{{Record: &kafka.Record{}, Key: key}})
 	p.o.Log.Info("key is repaired", "view", p.name, "key", key, "records", folded)
 	return nil

@@ -50,7 +50,18 @@ func (p *Projection) Step(ctx context.Context) (Stepped, error) {
 func (p *Projection) settle(ctx context.Context, w *work, total *Stepped) error {
 	size := len(w.pending)
 	for len(w.pending) > 0 {
-		part := w.pending[:min(size, len(w.pending))]
+		next := beginning(w.pending)
+		if next < len(w.pending) {
+			w.planned = false // what comes behind it was not to be folded yet
+		}
+		if next == 0 {
+			if err := p.turnOver(ctx, &w.pending[0]); err != nil {
+				return err
+			}
+			w.pending = w.pending[1:]
+			continue
+		}
+		part := w.pending[:min(size, next)]
 		s, err := p.commit(ctx, w, part)
 		switch {
 		case err == nil:
@@ -149,15 +160,7 @@ func (p *Projection) committed(ctx context.Context, b *batch, recs []Record) {
 	if len(b.marks) == 0 {
 		return
 	}
-	for i := range b.marks {
-		m := &b.marks[i]
-		p.broken[brokenID{m.Topic, m.Key}] = m.Partition
-		p.o.Log.Error("key is broken", "view", p.name, "topic", m.Topic, "key", m.Key, "partition", m.Partition,
-			"offset", m.Offset, "type", m.Type, "reason", m.Reason)
-	}
-	p.breaks++
-	p.answers.forget()
-	p.o.Watch.BrokenKeys(len(p.broken))
+	p.noteBroken(b.marks)
 	if p.o.DeadLetter == nil {
 		return
 	}
@@ -166,6 +169,19 @@ func (p *Projection) committed(ctx context.Context, b *batch, recs []Record) {
 			p.o.Log.Warn("dead letter was not sent", "view", p.name, "topic", l.Topic, "key", l.Key, "error", err)
 		}
 	}
+}
+
+// noteBroken takes over which keys are broken now, and tells of those that have become so.
+func (p *Projection) noteBroken(marks []BrokenKey) {
+	for i := range marks {
+		m := &marks[i]
+		p.broken[brokenID{m.Topic, m.Key}] = m.Partition
+		p.o.Log.Error("key is broken", "view", p.name, "topic", m.Topic, "key", m.Key, "partition", m.Partition,
+			"offset", m.Offset, "type", m.Type, "reason", m.Reason)
+	}
+	p.breaks++
+	p.answers.forget()
+	p.o.Watch.BrokenKeys(len(p.broken))
 }
 
 // blame condemns the records that an error names; false if it names none.

@@ -89,6 +89,7 @@ type Record struct {
 
 	claim  *claim
 	folded bool
+	begins bool // an epoch; the view does not see it
 }
 
 // Refolded says that a repair folds the record although it has been folded before: what
