@@ -41,8 +41,10 @@ func (p *Publication) asked(r *es.Record) ([]kafka.Record, error) {
 		if a.Task {
 			topic = TasksTopic(a.Service)
 		}
+		// The time tells the event from one that it took the place of when the log was restored: what
+		// that one asked for is known to the receiver, and is no answer to this.
 		e := Envelope{
-			ID: DeriveID("ask", p.Service, r.ID(), strconv.Itoa(i)).String(), Type: a.Body.MessageType(),
+			ID: DeriveID("ask", p.Service, r.ID(), strconv.FormatInt(r.Time.UnixMicro(), 10), strconv.Itoa(i)).String(), Type: a.Body.MessageType(),
 			Source: Source(p.Service), Subject: a.Stream, Time: r.Time, Traceparent: r.Meta.Traceparent,
 			Correlation: correlationOf(r), Causation: r.ID(), Caller: Caller{ID: p.Service, Role: RoleService},
 			ReplyTo: noReply(),

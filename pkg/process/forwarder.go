@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -179,8 +180,10 @@ func (f *Forwarder) command(r *kafka.Record) (command kafka.Record, ok bool, err
 		return kafka.Record{}, false, err
 	}
 	noReply := bus.NoReply
+	// The time tells the event from one that it took the place of when its log was restored.
+	id := bus.DeriveID("forward", f.opts.Process, e.Source, e.ID, strconv.FormatInt(e.Time.UnixMicro(), 10))
 	c := bus.Envelope{
-		ID: bus.DeriveID("forward", f.opts.Process, e.Source, e.ID).String(), Type: name, Source: bus.Source(f.opts.Process),
+		ID: id.String(), Type: name, Source: bus.Source(f.opts.Process),
 		Subject: stream, Time: e.Time, Traceparent: e.Traceparent, Correlation: e.Correlation, Causation: e.ID,
 		Caller: bus.Caller{ID: f.opts.Process, Role: bus.RoleService}, ReplyTo: &noReply,
 	}

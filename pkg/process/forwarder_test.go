@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -171,7 +172,7 @@ func TestAnEventBecomesACommandOfTheProcess(t *testing.T) {
 		bus.HeaderTime: "2026-11-20T12:00:00Z", bus.HeaderCausation: "payment-7/3", bus.HeaderCorrelation: "the first of all",
 		bus.HeaderTraceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", bus.HeaderReplyTo: "-1",
 		bus.HeaderCaller: "deal", bus.HeaderRole: bus.RoleService, bus.HeaderStreamVersion: "", bus.HeaderEpoch: "",
-		bus.HeaderID: bus.DeriveID("forward", "deal", "/orderlane/till", "payment-7/3").String(),
+		bus.HeaderID: bus.DeriveID("forward", "deal", "/orderlane/till", "payment-7/3", strconv.FormatInt(noon.AddDate(0, 0, -3).UnixMicro(), 10)).String(),
 	} {
 		if got := r.Header(header); got != want {
 			t.Errorf("%s is %q, want %q", header, got, want)
