@@ -158,7 +158,9 @@ func (i *instance) start() {
 		Name: "relay", Holder: bus.DeriveID("holder", time.Now().String(), string(rune(len(w.instances))), string(rune(i.lives))).String(),
 		Log: log, From: feed, Clock: time.Now, Translate: publication.Translate,
 		Producer: func(context.Context) (kafka.Producer, error) { return w.broker.Transactional("relay-" + s.name), nil },
-		Resume:   func(ctx context.Context) (relay.Resumed, error) { return bus.ReadPublished(ctx, w.broker, publication, topics...) },
+		Resume: func(ctx context.Context) (relay.Resumed, error) {
+			return bus.ReadPublished(ctx, w.broker, publication, topics...)
+		},
 	})
 	engine := es.NewEngine(es.Options{
 		Log: log, Clock: time.Now, Publish: bus.PublishAnswers(w.broker.Producer(), s.name), OnAppend: feed.Add, Cursors: r.Cursors,

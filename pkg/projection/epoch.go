@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -67,7 +68,11 @@ func (p *Projection) turnOver(ctx context.Context, r *Record) error {
 		if lost, err = p.lost(ctx, r); err != nil {
 			return fmt.Errorf("projection: look for what %s/%d has lost: %w", r.Topic, r.Partition, err)
 		}
-		p.o.Log.Warn("the log runs under a new epoch", "view", p.name, "topic", r.Topic, "partition", r.Partition,
+		level := slog.LevelInfo
+		if len(lost) > 0 {
+			level = slog.LevelWarn
+		}
+		p.o.Log.Log(ctx, level, "the log runs under a new epoch", "view", p.name, "topic", r.Topic, "partition", r.Partition,
 			"epoch", r.Epoch, "was", c.at.epoch, "after", r.Position, "keys", len(lost))
 	}
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(lost)), maxTakenBack) {
