@@ -38,6 +38,12 @@ var Outcomes = []Message{
 	{bus.TypeReply, bus.Outcome{}, "An answer to one caller that is not the command's outcome."},
 }
 
+// Epochs are messages on every topic of events and of what is personal, beside those of its service.
+var Epochs = []Message{
+	{bus.TypeEpochBegan, bus.EpochBegan{}, "The service's log was restored to an earlier point and runs under a new epoch (ce_epoch). " +
+		"What came before in this partition, of earlier epochs and at positions above ce_position, has never happened. Key: " + bus.EpochKey + "."},
+}
+
 // DeadLetters are the messages on dead-letter topics.
 var DeadLetters = []Message{
 	{bus.TypeDeadLetter, bus.DeadLetter{}, "A message that a consumer could not handle: ids only."},

@@ -114,7 +114,7 @@ func serveAsyncAPI(a *httpapi.API) {
 
 func allMessages() []api.Message {
 	all := append([]api.Message{}, api.Outcomes[0])
-	all = append(all, api.DeadLetters...)
+	all = slices.Concat(all, api.DeadLetters, api.Epochs)
 	for _, s := range api.Services {
 		all = slices.Concat(all, s.Commands, s.Events, s.Personal, s.Tasks)
 	}
@@ -145,11 +145,11 @@ func channels() []channel {
 	for _, s := range api.Services {
 		all = append(all,
 			channel{bus.CommandsTopic(s.Name), s.Summary + " What it is asked to do. Key: the stream.", s.Commands, true},
-			channel{bus.EventsTopic(s.Name), s.Summary + " What has happened; kept for ever. Key: the stream, whose versions are 1..n.", s.Events, false},
+			channel{bus.EventsTopic(s.Name), s.Summary + " What has happened; kept for ever. Key: the stream, whose versions are 1..n.", slices.Concat(s.Events, api.Epochs), false},
 			channel{bus.DeadLettersTopic(s.Name), "What " + s.Name + " could not handle.", api.DeadLetters, false},
 		)
 		if len(s.Personal) > 0 {
-			all = append(all, channel{bus.PersonalTopic(s.Name), s.Summary + " What is personal of them; compacted. Key: the stream.", s.Personal, false})
+			all = append(all, channel{bus.PersonalTopic(s.Name), s.Summary + " What is personal of them; compacted. Key: the stream.", slices.Concat(s.Personal, api.Epochs), false})
 		}
 		if len(s.Tasks) > 0 {
 			all = append(all, channel{bus.TasksTopic(s.Name), "What the gateway of " + s.Name + " is to do in the outside world. Key: the stream.", s.Tasks, true})
@@ -236,7 +236,7 @@ func headersSchema() object {
 			bus.HeaderRole:          text("Of a command: customer, staff or service."),
 			bus.HeaderStreamVersion: text("Of an event: its version in the stream, from 1 without gaps."),
 			bus.HeaderPosition:      text("Of an event: its position in its service's log."),
-			bus.HeaderEpoch:         text("Of an event: the life of that log."),
+			bus.HeaderEpoch:         text("Of an event: the life of that log. Another one begins when the log was restored to an earlier point, with a message of type " + bus.TypeEpochBegan + "."),
 			bus.HeaderDigest:        text("Of a command, and of its answer: digest of the request's body."),
 			bus.HeaderIfVersion:     text("Of a command: refuse it at another version of the stream; -1: if there is none."),
 			bus.HeaderAfter:         text("Of a command: consistency tokens to know before deciding."),
