@@ -16,6 +16,7 @@ import (
 
 	"github.com/orderlane/orderlane/pkg/es"
 	"github.com/orderlane/orderlane/pkg/es/internal/headwatch"
+	"github.com/orderlane/orderlane/pkg/sqlitewal"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -40,6 +41,7 @@ type Log struct {
 	watch   *headwatch.Watch
 	writer  chan *conn // holds the one writing connection while nobody uses it
 	readers chan *conn // nil where one has not been opened yet
+	keeper  *sqlitewal.Keeper
 }
 
 var _ es.Log = (*Log)(nil)
@@ -52,6 +54,7 @@ func Open(ctx context.Context, path string, opts Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlitelog: open %s: %w", path, err)
 	}
+	l.keeper = sqlitewal.New(path)
 	l.writer = make(chan *conn, 1)
 	l.writer <- c
 	l.readers = make(chan *conn, l.opts.Readers)
@@ -115,7 +118,10 @@ func (l *Log) read(ctx context.Context, what string, fn func(c *conn) error) err
 
 // write runs fn on the writing connection, which is fn's alone meanwhile.
 func (l *Log) write(ctx context.Context, what string, fn func(c *conn) error) error {
-	if err := l.with(ctx, l.writer, openWriter, fn); err != nil {
+	if err := l.with(ctx, l.writer, openWriter, func(c *conn) error {
+		defer l.keeper.Committed()
+		return fn(c)
+	}); err != nil {
 		return fmt.Errorf("sqlitelog: %s: %w", what, err)
 	}
 	return nil
@@ -208,6 +214,7 @@ func (l *Log) Close() error {
 	if !l.watch.Close() {
 		return nil
 	}
+	l.keeper.Close()
 	var errs []error
 	for _, pool := range []chan *conn{l.readers, l.writer} { // the writer last: it truncates the write-ahead log
 		for range cap(pool) {

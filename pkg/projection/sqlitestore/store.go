@@ -12,6 +12,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/pkg/sqlitewal"
 )
 
 const (
@@ -39,6 +40,7 @@ type Store struct {
 	closed  chan struct{}
 	once    sync.Once
 	count   int
+	keeper  *sqlitewal.Keeper
 }
 
 var _ projection.Store = (*Store)(nil)
@@ -75,6 +77,7 @@ func Open(path string, o Options) (*Store, error) {
 		}
 		s.readers <- r
 	}
+	s.keeper = sqlitewal.New(path)
 	return s, nil
 }
 
@@ -162,6 +165,7 @@ func (s *Store) Update(ctx context.Context, fn func(projection.Tx) error) (err e
 		return err
 	}
 	done = true
+	s.keeper.Committed()
 	return nil
 }
 
@@ -195,6 +199,7 @@ func (s *Store) Close() error {
 	var errs []error
 	s.once.Do(func() {
 		close(s.closed)
+		s.keeper.Close()
 		for range s.count {
 			errs = append(errs, (<-s.readers).Close())
 		}
