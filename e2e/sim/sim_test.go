@@ -105,13 +105,14 @@ var errAway = errors.New("the simulation took it away")
 var turns = []func(*world){
 	(*world).client, takes, takes, decides, delivers, answers, relays, (*world).client, takes, decides, delivers, projects,
 	answers, readsPrices, relays, (*world).client, takes, delivers, projects, passes, (*world).fate, (*world).crash, (*world).client,
-	takes, takes, decides, answers, relays, delivers, projects, readsPrices, (*world).client, (*world).crash, passes, (*world).fate,
+	takes, takes, decides, answers, relays, delivers, projects, readsPrices, (*world).client, (*world).crash, passes, wakes, (*world).fate,
 }
 
 func takes(w *world)       { w.instance().take() }
 func decides(w *world)     { w.instance().decide() }
 func answers(w *world)     { w.instance().answer() }
 func relays(w *world)      { w.instance().relayStep() }
+func wakes(w *world)       { w.instance().wake() }
 func readsPrices(w *world) { w.instance().readPrices(1 + w.draw("records", 5)) }
 func delivers(w *world)    { w.view().deliver(1 + w.draw("records", 20)) }
 func projects(w *world)    { w.view().project() }
@@ -160,6 +161,7 @@ func (w *world) calm() {
 				i.answer()
 			}
 			i.relayStep()
+			i.wake()
 		}
 		for _, v := range w.views {
 			v.deliver(-1)

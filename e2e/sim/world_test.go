@@ -16,6 +16,7 @@ import (
 	"github.com/orderlane/orderlane/pkg/es/memlog"
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/kafka/memkafka"
+	"github.com/orderlane/orderlane/pkg/process"
 	"github.com/orderlane/orderlane/pkg/relay"
 	"github.com/orderlane/orderlane/pkg/service"
 	"github.com/orderlane/orderlane/services/ordering"
@@ -126,12 +127,13 @@ type instance struct {
 	sub     *memkafka.Subscriber
 	lives   int
 
-	process
-	frozen []process // earlier lives that may wake up
+	life
+	frozen []life // earlier lives that may wake up
 }
 
-// process is what ends with a process.
-type process struct {
+// life is what ends with a process.
+type life struct {
+	alarm      *process.Alarm
 	engine     *es.Engine
 	group      *bus.CommandGroup
 	relay      *relay.Relay
@@ -149,7 +151,7 @@ func (i *instance) start() {
 	write, prices := i.make()
 	log := &shakyLog{s.store.Open(), s}
 	feed := es.NewFeed(log)
-	publication := &bus.Publication{Service: s.name, Log: log, Public: write.Public}
+	publication := &bus.Publication{Service: s.name, Log: log, Public: write.Public, Asks: write.Asks, Clock: time.Now}
 	topics := []string{bus.EventsTopic(s.name)}
 	if write.Personal {
 		topics = append(topics, bus.PersonalTopic(s.name))
@@ -162,11 +164,12 @@ func (i *instance) start() {
 			return bus.ReadPublished(ctx, w.broker, publication, topics...)
 		},
 	})
+	alarm := process.NewAlarm(process.AlarmOptions{Service: s.name, Log: log, Producer: w.broker.Producer(), Clock: time.Now})
 	engine := es.NewEngine(es.Options{
-		Log: log, Clock: time.Now, Publish: bus.PublishAnswers(w.broker.Producer(), s.name), OnAppend: feed.Add, Cursors: r.Cursors,
+		OnTimers: alarm.Armed, Log: log, Clock: time.Now, Publish: bus.PublishAnswers(w.broker.Producer(), s.name), OnAppend: feed.Add, Cursors: r.Cursors,
 		CachedStreams: 4, RecentOutcomes: 4, // so small that streams and outcomes are read back
 	})
-	i.process = process{engine: engine, group: bus.NewCommandGroup(s.name, engine, write.Handlers(engine)...), relay: r}
+	i.life = life{alarm: alarm, engine: engine, group: bus.NewCommandGroup(s.name, engine, write.Handlers(engine)...), relay: r}
 	if prices != nil {
 		i.prices = w.broker.Consumer(prices)
 		w.must(i.prices.Assign(w.ctx, w.broker.Partitions(bus.EventsTopic(catalogapi.Service))...))
@@ -195,13 +198,13 @@ func (i *instance) take() {
 }
 
 func (i *instance) decide() {
-	i.w.decide(&i.process)
+	i.w.decide(&i.life)
 	if len(i.frozen) > 0 && i.w.draw("a frozen engine wakes up", 4) == 0 {
 		i.w.decide(&i.frozen[0])
 	}
 }
 
-func (w *world) decide(p *process) {
+func (w *world) decide(p *life) {
 	if p.unanswered == maxUnanswered {
 		return
 	}
@@ -236,6 +239,20 @@ func (i *instance) relayStep() {
 	}
 }
 
+// wake wakes the streams whose deadlines have passed, in a service that has any.
+func (i *instance) wake() {
+	if !i.group.Wakes() {
+		return
+	}
+	n, err := i.alarm.Step(i.w.ctx)
+	if n > 0 || err != nil {
+		i.w.worked++
+	}
+	if len(i.frozen) > 0 && i.w.draw("a frozen alarm wakes up", 4) == 0 {
+		_, _ = i.frozen[0].alarm.Step(i.w.ctx)
+	}
+}
+
 // readPrices passes what the catalog has published to the price list, up to limit records of
 // a partition; all of them if negative.
 func (i *instance) readPrices(limit int) {
@@ -256,7 +273,7 @@ func (i *instance) crash(frozen bool) {
 	synctest.Wait() // its handlers end with their contexts
 	i.frozen = nil
 	if frozen {
-		i.frozen = slices.Clone([]process{i.process})
+		i.frozen = slices.Clone([]life{i.life})
 	}
 	i.start()
 }
