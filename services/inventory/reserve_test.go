@@ -81,12 +81,8 @@ func TestAnAllocatedLineDoesNotExpire(t *testing.T) {
 	firm := Allocated{one, 4, main(4), After{Available: 6}}
 	estest.Of(t, Stocks).Given(ten, fourOfTen).When(Allocate{one, 4, noon, hold}).Then(firm)
 	estest.Of(t, Stocks).Given(ten, fourOfTen, firm).When(Allocate{one, 4, noon, hold}).Then()
-	if at := fold(ten, fourOfTen).deadline(); !at.Equal(expires) {
-		t.Errorf("the reservation's deadline is %s", at)
-	}
-	if at := fold(ten, fourOfTen, firm).deadline(); !at.IsZero() {
-		t.Errorf("an allocated line has the deadline %s", at)
-	}
+	estest.Of(t, Stocks).Given(ten, fourOfTen).Deadline(expires)
+	estest.Of(t, Stocks).Given(ten, fourOfTen, firm).Deadline(time.Time{})
 }
 
 var expired = Released{
@@ -97,11 +93,10 @@ func TestAWakeReleasesWhatHasExpired(t *testing.T) {
 	later := Reserved{Line: two, Quantity: 1, Parts: main(1), Expires: expires.Add(time.Second), After: after("main", 10, 5, 5)}
 	released := expired
 	released.After = after("main", 10, 1, 9)
-	estest.Of(t, Stocks).Given(ten, fourOfTen, later).When(Wake{expires, hold}).Then(released)
+	estest.Of(t, Stocks).Given(ten, fourOfTen, later).Deadline(expires).
+		WhenWoken(func(due time.Time) Command { return Wake{due, hold} }).Then(released)
 	estest.Of(t, Stocks).Given(ten, fourOfTen, later).When(Wake{expires.Add(-1), hold}).Then()
-	if at := fold(ten, fourOfTen, later, released).deadline(); !at.Equal(later.Expires) {
-		t.Errorf("the next deadline is %s", at)
-	}
+	estest.Of(t, Stocks).Given(ten, fourOfTen, later, released).Deadline(later.Expires)
 }
 
 func TestAnExpiredReservationIsMadeAnewWhenItIsAllocated(t *testing.T) {
