@@ -13,6 +13,7 @@ import (
 	"github.com/orderlane/orderlane/services/catalog"
 	"github.com/orderlane/orderlane/services/commandapi"
 	"github.com/orderlane/orderlane/services/inventory"
+	"github.com/orderlane/orderlane/services/notifications"
 	"github.com/orderlane/orderlane/services/ordering"
 	"github.com/orderlane/orderlane/services/orderview"
 	"github.com/orderlane/orderlane/services/shipping"
@@ -28,6 +29,7 @@ var services = []struct {
 	{"ordering", ordering.Add},
 	{"inventory", inventory.Add},
 	{"shipping", shipping.Add},
+	{"notifications", notifications.Add},
 	{orderview.Service, orderview.Add},
 	{storefront.Service, storefront.Add},
 	{commandapi.Service, commandapi.Add},
@@ -72,6 +74,7 @@ func (c *serveCommand) Run() error {
 		server := daemon.NewServer("public", c.Listen, api, env.Log)
 		server.OnStop(api.Drain)
 		sup.Add(daemon.StageHTTP, server.Component())
+		sup.Add(daemon.StageReady, daemon.Component{Name: "memory", Run: giveMemoryBack})
 		if c.Sample {
 			sup.Add(daemon.StageReady, daemon.Component{Name: "sample catalogue", Start: func(ctx context.Context) error {
 				return loadSample(ctx, "http://"+server.Addr(), "http://"+c.OperatorListen, os.Stdout)
