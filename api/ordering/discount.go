@@ -96,3 +96,6 @@ func (DiscountRedeemed) MessageType() string { return TypeDiscountRedeemed }
 
 // MessageType is the ce_type.
 func (DiscountRedemptionRefused) MessageType() string { return TypeDiscountRedemptionRefused }
+
+// MessageType is the ce_type.
+func (DiscountReleased) MessageType() string { return TypeDiscountReleased }
