@@ -3,6 +3,9 @@
 //
 // In the flow it stands between the command topics (package bus hands commands to the
 // engine) and the relay, which publishes what the engine has appended to the log.
+//
+// A stream may have a deadline (Decider.Deadline): the log keeps it as a timer, and when it has
+// passed the stream gets a command like any other, in its place among them (package process).
 package es
 
 import "time"

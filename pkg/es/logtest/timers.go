@@ -85,7 +85,7 @@ var timing = map[string]func(*testing.T, *fixture){
 		f.armed("order-1", noon)
 		b := f.order(0, "order-1", 0, 1)
 		b.Timers = []es.Timer{{Stream: "order-1", Version: 1, Due: noon.Add(time.Second)}}
-		f.conflict(b)
+		_ = f.conflict(b)
 		f.due(noon.Add(time.Hour), time.Hour, 10, timer("order-1", 0))
 	},
 	"timers that break the rules are told, and write nothing": func(t *testing.T, f *fixture) {
