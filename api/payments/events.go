@@ -54,6 +54,7 @@ type PaymentRequested struct {
 	Method     string       `json:"method"`
 	Amount     money.Amount `json:"amount"`
 	Again      bool         `json:"again,omitzero" doc:"After an authorisation ran out"`
+	Attempt    int          `json:"attempt,omitzero" doc:"How often the provider was asked"`
 }
 
 // PaymentActionRequired says that the customer has something to do, such as 3-D Secure. What
@@ -72,7 +73,8 @@ type PaymentAuthorized struct {
 // PaymentDeclined says that the provider said no, or that nobody answered in time.
 type PaymentDeclined struct {
 	Progress
-	Code string `json:"code" example:"card_declined"`
+	Code  string `json:"code" example:"card_declined"`
+	Again bool   `json:"again,omitzero" doc:"Of an authorisation that was asked for again; what was captured stays"`
 }
 
 // PaymentCaptureRequested says that the provider is asked for a part of the money.
@@ -80,6 +82,8 @@ type PaymentCaptureRequested struct {
 	Progress
 	Reference string       `json:"reference"`
 	Amount    money.Amount `json:"amount"`
+	Lines     []Units      `json:"lines,omitzero"`
+	Attempt   int          `json:"attempt,omitzero" doc:"How often the provider was asked; 0 while it waits for another operation"`
 }
 
 // PaymentCaptured says that money was taken: a part, or (where a method allows one capture only)
@@ -99,14 +103,19 @@ type PaymentCaptureFailed struct {
 	Code      string       `json:"code"`
 }
 
-// PaymentVoidRequested says that the provider is asked to give up an authorisation.
+// PaymentVoidRequested says that the provider is asked to give up an authorisation. Without a
+// reference nobody has asked for it: the authorisation came too late, or is not needed any more.
 type PaymentVoidRequested struct {
 	Progress
 	Reference string       `json:"reference"`
 	Amount    money.Amount `json:"amount"`
+	Lines     []Units      `json:"lines,omitzero"`
+	Reason    string       `json:"reason,omitzero"`
+	Attempt   int          `json:"attempt,omitzero" doc:"How often the provider was asked; 0 while it waits for a capture"`
 }
 
-// PaymentVoided says that an amount will not be taken, of some units or of all.
+// PaymentVoided says that an amount will not be taken, of some units or of all. Without a
+// reference nobody has asked for it.
 type PaymentVoided struct {
 	Progress
 	Reference string       `json:"reference"`
@@ -122,6 +131,7 @@ type PaymentRefundRequested struct {
 	Amount    money.Amount `json:"amount"`
 	Lines     []Units      `json:"lines,omitzero"`
 	Reason    string       `json:"reason"`
+	Attempt   int          `json:"attempt,omitzero" doc:"How often the provider was asked"`
 }
 
 // PaymentRefunded says that money was given back.
@@ -172,3 +182,12 @@ func (PaymentRefunded) MessageType() string { return TypePaymentRefunded }
 
 // MessageType is the ce_type.
 func (PaymentRefundFailed) MessageType() string { return TypePaymentRefundFailed }
+
+// MessageType is the ce_type.
+func (PaymentCaptureRequested) MessageType() string { return TypePaymentCaptureRequested }
+
+// MessageType is the ce_type.
+func (PaymentVoidRequested) MessageType() string { return TypePaymentVoidRequested }
+
+// MessageType is the ce_type.
+func (PaymentRefundRequested) MessageType() string { return TypePaymentRefundRequested }
