@@ -76,6 +76,12 @@ type ViewReport struct {
 	Broken []BrokenKey `json:"broken"`
 }
 
+// Broker says where the broker of a process is, so that who audits one with an embedded broker
+// finds it.
+type Broker struct {
+	Brokers []string `json:"brokers"`
+}
+
 func newOperator(p *Platform) *operator {
 	o := &operator{platform: p, logs: make(map[string]parkedLog), projections: make(map[string]*projection.Projection)}
 	p.Env.Admin.HandleFunc("GET /admin/deadletters", answer(o.listParked))
@@ -86,6 +92,7 @@ func newOperator(p *Platform) *operator {
 	p.Env.Admin.HandleFunc("POST /admin/projections/repair/{key}", answer(o.repair))
 	p.Env.Admin.HandleFunc("GET /admin/epochs", answer(o.listEpochs))
 	p.Env.Admin.HandleFunc("POST /admin/epochs/{service}/begin", answer(o.beginEpoch))
+	p.Env.Admin.HandleFunc("GET /admin/broker", answer(func(*http.Request) (any, error) { return Broker{p.Kafka.Brokers}, nil }))
 	return o
 }
 
