@@ -191,13 +191,14 @@ func (g *TaskGroup) Handle(m *message.Message) error {
 	if ctx.Err() != nil && t.result != TaskDone { // stopped half way: the next owner tries again
 		return context.Cause(ctx)
 	}
+	data, err := t.encode(err)
 	g.Observer.Attempted(t.Type, t.result, g.Clock().Sub(started))
 	if t.result == TaskFailed {
 		g.Log.Warn("a task failed, and will be tried again", "task", m.UUID, "type", t.Type, "stream", t.Subject, "attempt", t.attempt, "error", err)
 		m.Nack() // what the router says of the message after that does not count
 		return nil
 	}
-	records, err := t.finish(err)
+	records, err := t.finish(data, err)
 	if err != nil {
 		return err
 	}
@@ -222,72 +223,6 @@ func (t *task) try(ctx context.Context) error {
 		return fmt.Errorf("decode %s: %w", name, err)
 	}
 	return h.Handle(context.WithValue(withEnvelope(ctx, &t.received), taskKey{}, t), body)
-}
-
-// finish returns what is to be published of a task that is over: the report, and a dead letter
-// unless the task was done or refused.
-func (t *task) finish(err error) ([]kafka.Record, error) {
-	g := t.group
-	var records []kafka.Record
-	if t.result == TaskBroken || t.result == TaskExhausted {
-		g.Log.Error("a task was given up", "task", t.message.UUID, "type", t.Type, "stream", t.Subject, "attempts", t.attempt, "error", err)
-		letter, err := t.deadLetter(err)
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, letter)
-	}
-	if t.report == nil {
-		return records, nil
-	}
-	data, err := Encode(t.report)
-	if err != nil {
-		return nil, fmt.Errorf("bus: encode %s: %w", t.report.MessageType(), err)
-	}
-	e := Envelope{
-		ID: DeriveID("task", t.id.String()).String(), Type: t.report.MessageType(), Source: Source(g.Service),
-		Subject: t.Subject, Time: g.Clock(), Traceparent: t.Traceparent, Correlation: t.Correlation, Causation: t.ID,
-		Caller: Caller{ID: g.Service, Role: RoleService}, ReplyTo: noReply(),
-	}
-	return append(records, e.Record(CommandsTopic(g.Service), []byte(t.Subject), data)), nil
-}
-
-func (t *task) deadLetter(why error) (kafka.Record, error) {
-	d, _ := kafka.DeliveryFrom(t.message.Context())
-	letter := DeadLetter{
-		Topic: TasksTopic(t.group.Service), Partition: d.Partition, Offset: d.Offset, Consumer: GatewayGroup(t.group.Service),
-		MessageID: t.id.String(), MessageType: clip(t.Type), Stream: t.Subject, Time: t.group.Clock(),
-	}
-	if why != nil {
-		letter.Reason = clip(firstLine(why.Error()))
-	}
-	return DeadLetterRecord(t.group.Service, letter)
-}
-
-// Pauses between attempts to publish what a task came to.
-const (
-	publishRetryFrom = 100 * time.Millisecond
-	publishRetryUpTo = 5 * time.Second
-)
-
-// publish sends records, again until it succeeds: the work is done, and is not to be done again
-// since the broker is away. It returns an error when the process stops.
-func (g *TaskGroup) publish(ctx context.Context, records []kafka.Record) error {
-	for pause := publishRetryFrom; len(records) > 0; pause = min(2*pause, publishRetryUpTo) {
-		err := g.Producer.Publish(ctx, records)
-		if err == nil {
-			return nil
-		}
-		g.Log.Warn("the report of a task was not published, and is sent again", "error", err)
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
-		}
-	}
-	return nil
 }
 
 // GatewayGroup is the consumer group of a service's gateway.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/orderlane/orderlane/pkg/es"
 	"github.com/orderlane/orderlane/pkg/fault"
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/kafka/memkafka"
@@ -230,6 +231,30 @@ func TestAPanicWhileGivingUpIsADeadLetterToo(t *testing.T) {
 	g.giveUp = func(*charge, error) Typed { panic("oh") }
 	g.run(chargeRecord(5))
 	g.came("broken", 0, 1)
+}
+
+// unsaid is a report that can't be sent.
+type unsaid struct{ Why any }
+
+func (unsaid) MessageType() string { return "orderlane.test.unsaid.v1" }
+
+func TestAReportThatCanNotBeSentIsADeadLetterAndTheNextTaskGoesOn(t *testing.T) {
+	for what, report := range map[string]Typed{"no JSON": unsaid{func() {}}, "too large": unsaid{strings.Repeat("x", es.MaxPayload)}} {
+		t.Run(what, func(t *testing.T) {
+			g := newGateway(t)
+			g.provider = func(_ context.Context, c *charge) (Typed, error) {
+				if c.Cents == 5 {
+					return report, nil
+				}
+				return charged{c.Cents}, nil
+			}
+			g.run(chargeRecord(5), chargeRecord(6))
+			g.came("broken done", 1, 1)
+			if got := string(g.records(DeadLettersTopic("test"))[0].Value); !strings.Contains(got, "encode the report orderlane.test.unsaid.v1") {
+				t.Errorf("the dead letter says %s", got)
+			}
+		})
+	}
 }
 
 func TestWhatIsNoTaskIsADeadLetterAndTheNextGoesOn(t *testing.T) {

@@ -64,6 +64,9 @@ func Waker[S, E, C any](engine *es.Engine, of *es.Aggregate[S, E, C], command fu
 func HandleWakes(service string, wakers ...WakeHandler) Handler {
 	h := &wakeHandler{service: service, wakers: make(map[string]WakeHandler, len(wakers))}
 	for _, w := range wakers {
+		if _, twice := h.wakers[w.category]; twice {
+			panic(fmt.Sprintf("bus: %s wakes streams of %s in two ways", service, w.category))
+		}
 		h.wakers[w.category] = w
 	}
 	return h

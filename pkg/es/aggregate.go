@@ -23,6 +23,7 @@ type Behaviour interface {
 	evolve(event, state any) any
 	encode(event any) (Record, error)
 	encodeState(state any) ([]byte, error)
+	timed() bool
 	deadline(state any) time.Time
 }
 
@@ -64,6 +65,9 @@ func (a *Aggregate[S, E, C]) decide(command, state any) ([]any, error) {
 func (a *Aggregate[S, E, C]) evolve(event, state any) any { return a.Evolve(event.(E), state.(S)) }
 
 func (a *Aggregate[S, E, C]) encode(event any) (Record, error) { return a.Codec.Encode(event.(E)) }
+
+// timed reports whether streams may have a deadline.
+func (a *Aggregate[S, E, C]) timed() bool { return a.Deadline != nil }
 
 // deadline is when the stream wants to be woken, as logs store it: never before the time that
 // the decider has named, lest it finds that it is too early.

@@ -16,7 +16,7 @@ func early(p *pending) bool {
 // timers sets the timers of the streams whose deadline is not what the log has.
 func (d *decision) timers() *stateError {
 	for _, s := range d.streams {
-		if s.version == s.base && !s.woken {
+		if !s.woken && (s.version == s.base || !s.of.timed()) {
 			continue
 		}
 		due := s.due

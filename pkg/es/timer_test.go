@@ -250,3 +250,14 @@ func TestWhoeverWaitsForTimersIsTold(t *testing.T) {
 		t.Fatalf("told of %v, want %v", told, want)
 	}
 }
+
+func TestAReleaseWithoutDeadlinesDeletesATimerWhenItFires(t *testing.T) {
+	r := newTimed(t)
+	r.sets(r.on("a", lend{noon}), loanTimer("a", 1, noon))
+	r.of = loans(0)
+	r.of.Deadline = nil
+	r.restart()
+	r.sets(r.on("a", lend{noon}))
+	got := r.sets(r.on("a", remind{noon}), loanTimer("a", 2, time.Time{}))
+	expect(t, got[0], es.StatusSucceeded, 2)
+}

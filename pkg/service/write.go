@@ -77,7 +77,7 @@ func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) e
 	})
 	alarm := p.newAlarm(w.Name, store)
 	engine := es.NewEngine(es.Options{
-		OnTimers: alarm.Armed, Log: store, Clock: p.Clock, Publish: bus.PublishAnswers(p.Producer, w.Name),
+		OnTimers: alarm.armed, Log: store, Clock: p.Clock, Publish: bus.PublishAnswers(p.Producer, w.Name),
 		OnAppend: feed.Add, Cursors: sender.Cursors, Observer: p.Metrics.Engine(w.Name, database),
 	})
 	group := bus.NewCommandGroup(w.Name, engine, w.Handlers(engine)...)
@@ -92,6 +92,8 @@ func (p *Platform) addWriteParts(w Write, store es.Log, database *daemon.Part) e
 	})
 	if group.Wakes() {
 		p.addAlarm(w.Name, alarm)
+	} else {
+		alarm.unheard = p.Logger(w.Name)
 	}
 	p.Sup.Add(daemon.StageEngines, daemon.Component{
 		Name: w.Name + " upkeep",
