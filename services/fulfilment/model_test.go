@@ -14,6 +14,10 @@ import (
 // is held.
 func TestEveryProcessEndsWithNothingHeld(t *testing.T) {
 	steps := make(map[Step]int)
+	described := make(map[Step][]Step)
+	for _, s := range States() {
+		described[s.Step] = s.Next
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		s := Start{Order: order, Customer: "c-42", Currency: "EUR", Method: "sandbox", Delivery: Price{400, 67}}
 		for range rapid.IntRange(1, 3).Draw(t, "lines") {
@@ -31,6 +35,11 @@ func TestEveryProcessEndsWithNothingHeld(t *testing.T) {
 		}
 		w.end()
 		steps[w.p.step(new(waitsOf(&w.p)))]++
+		for m := range w.moves {
+			if !slices.Contains(described[m[0]], m[1]) {
+				t.Fatalf("it goes from %s to %s, which nobody is told", m[0], m[1])
+			}
+		}
 	})
 	for _, s := range []Step{StepCompleted, StepRejected, StepCancelled} {
 		if steps[s] == 0 {

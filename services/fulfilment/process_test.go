@@ -168,6 +168,21 @@ func TestABackOrderedLineWhoseReservationExpiredIsReservedAgain(t *testing.T) {
 		asks(Asks{Drop: []int{2}, Release: []Goods{cup}, Void: []Void{{"cancel-3", []Item{{2, 1}}}}})
 }
 
+func TestWhatInventoryHasSaidLastOfALineCounts(t *testing.T) {
+	patient := start
+	patient.Lines = []Ordered{{SKU: "TEA", Quantity: 2, Backorder: true}}
+	again := []Goods{{Line: 1, SKU: "TEA", Quantity: 2}}
+	// Allocating is asked for twice: the first time the reservation has expired, the second time there are goods.
+	tell(t, patient, reserved(1), authorized).late().asks(Asks{Allocate: again}).
+		then(MoveStock{Line: 1, To: StockRefused, Version: 12, Reason: "expired"}).
+		waits(StepReserving, "stock for 1 line to be reserved", time.Minute).
+		then(allocated(1, Part{"main", 2})).asks(Asks{Confirm: true}).
+		then(MoveStock{Line: 1, To: StockWaiting, Version: 19}).nothing().
+		then(reserved(1)).nothing()
+	tell(t, patient, MoveStock{Line: 1, To: StockWaiting, Version: 9}, authorized, reserved(1)).
+		then(MoveStock{Line: 1, To: StockWaiting, Version: 11}).waits(StepConfirming, "the order to be confirmed; stock to come in for 1 line", 30*time.Second)
+}
+
 func TestAnOrderIsTakenUpOnce(t *testing.T) {
 	other := start
 	other.Customer = "c-43"

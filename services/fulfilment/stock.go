@@ -39,32 +39,40 @@ func (c MoveStock) decide(p Process) ([]Event, error) {
 	if l == nil || c.Version <= l.Seen {
 		return nil, nil
 	}
-	to := c.To
-	switch l.Stock {
-	case StockReserving, StockRefused:
-		if to != StockReserved && to != StockWaiting && (to != StockRefused || l.Stock == StockRefused) {
-			return nil, nil
-		}
-	case StockWaiting:
-		if to != StockReserved && to != StockRefused {
-			return nil, nil
-		}
-	case StockAllocating:
-		if to == StockRefused {
-			to = StockExpired
-		} else if to != StockAllocated && to != StockWaiting {
-			return nil, nil
-		}
-	case StockReleasing:
-		if to != StockReleased || c.Lapsed {
-			return nil, nil
-		}
-	default:
-		return nil, nil // a reservation that lapses unused is found out, or made anew, when it is allocated
+	to, news := c.from(l.Stock)
+	if !news {
+		return nil, nil
 	}
 	e := &StockMoved{Line: c.Line, To: to, Seen: c.Version, Reason: c.Reason}
 	if to == StockAllocated {
 		e.Parts = c.Parts
 	}
 	return p.record(c.At, e)
+}
+
+// from returns where the stock stands after what is told, and whether that is news. What was asked
+// for twice may be answered twice, so what inventory has said last counts, but for lines that are
+// given up: those wait for their release, and for nothing else.
+func (c MoveStock) from(now Stock) (to Stock, news bool) {
+	switch now {
+	case StockReserving, StockRefused, StockWaiting, StockAllocating, StockReserved:
+	case StockReleasing:
+		return c.To, c.To == StockReleased && !c.Lapsed
+	default:
+		return now, false
+	}
+	switch c.To {
+	case StockAllocated:
+		return c.To, true
+	case StockReserved:
+		return c.To, now != StockReserved && now != StockAllocating
+	case StockWaiting:
+		return c.To, now != StockReserved && now != StockWaiting
+	case StockRefused:
+		if now == StockAllocating {
+			return StockExpired, true
+		}
+		return c.To, now == StockReserving || now == StockWaiting
+	}
+	return now, false // a reservation that lapses is found out, or made anew, when it is allocated
 }

@@ -17,6 +17,7 @@ type world struct {
 	p     Process
 	now   time.Time
 	count int
+	moves map[[2]Step]bool // from step to step
 
 	asked map[string][]func() // by receiver
 	told  map[string][]Command
@@ -73,7 +74,7 @@ type back struct {
 
 func newWorld(t *rapid.T, s Start) *world {
 	w := &world{
-		t: t, now: noon, asked: make(map[string][]func()), told: make(map[string][]Command),
+		t: t, now: noon, moves: make(map[[2]Step]bool), asked: make(map[string][]func()), told: make(map[string][]Command),
 		stock: make([]line, len(s.Lines)), ships: make(map[string]*parcel), returns: make(map[string]*back),
 		pay: payment{
 			voids: make(map[string]bool), voided: make(map[int]bool), captured: make(map[string]bool), units: make(map[int]int64),
@@ -94,7 +95,11 @@ func (w *world) tell(stream string, c Command) { w.told[stream] = append(w.told[
 // hear has the process decide on a fact, and passes on what it asks for.
 func (w *world) hear(c Command) {
 	s := &story{t: w.t, p: w.p, now: w.now}
+	from := w.p.step(new(waitsOf(&w.p)))
 	s.tell(c)
+	if to := s.p.step(new(waitsOf(&s.p))); to != from {
+		w.moves[[2]Step{from, to}] = true
+	}
 	w.p = s.p
 	w.t.Logf("told %T %+v: %s", c, c, encoded(w.t, s.last))
 	if s.last == nil {
