@@ -76,3 +76,17 @@ func TestTheLifeOfALineInStock(t *testing.T) {
 		t.Errorf("published\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+func TestAWakeReleasesWhatItIsForWhereTheClockLagsBehind(t *testing.T) {
+	behind := func() time.Time { return servicetest.Noon }
+	w := servicetest.NewWriter(t, func(func() time.Time) service.Write { return Write(hold, behind) })
+	w.Send("stock-TEA", api.ReceiveStock{SKU: "TEA", Location: "main", Quantity: 1})
+	w.Send("stock-TEA", api.ReserveStock{SKU: "TEA", Line: api.Line{OrderID: "o-1", Line: 1}, Quantity: 1})
+	w.Now = w.Now.Add(hold)
+	if n := w.Wake(); n != 1 {
+		t.Fatalf("%d timers are due", n)
+	}
+	if got := w.Published(); len(got) != 3 || !strings.HasPrefix(got[2], "stock_released ") {
+		t.Errorf("published\n%s", strings.Join(got, "\n"))
+	}
+}
