@@ -150,6 +150,7 @@ func join(a, b es.Batch) es.Batch {
 	a.Events = append(a.Events, b.Events...)
 	a.Outcomes = append(a.Outcomes, b.Outcomes...)
 	a.States = append(a.States, b.States...)
+	a.Timers = append(a.Timers, b.Timers...)
 	return a
 }
 

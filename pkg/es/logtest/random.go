@@ -30,6 +30,7 @@ type step struct {
 	Parked   []int
 	Digest   string // of those that are parked
 	Cursor   int64
+	Due      int // hours after noon at which timers are asked for
 }
 
 type randomCommand struct {
@@ -41,6 +42,7 @@ type randomCommand struct {
 	StateVersion    int // 0: no state is written
 	NoOutcome       bool
 	Hour            int
+	Timer           int // 0: none is set; 1: it is deleted; else due so many hours after 11
 }
 
 func steps() *rapid.Generator[[]step] {
@@ -50,7 +52,7 @@ func steps() *rapid.Generator[[]step] {
 			Off:    rapid.SampledFrom([]int64{0, 0, 0, 0, 0, 0, -1, 1}).Draw(t, "off"),
 			Events: rapid.IntRange(0, 3).Draw(t, "events"), Personal: rapid.Bool().Draw(t, "personal"),
 			Erases: rapid.IntRange(0, 4).Draw(t, "erases") == 0, StateVersion: rapid.IntRange(0, 2).Draw(t, "state version"),
-			NoOutcome: rapid.IntRange(0, 5).Draw(t, "no outcome") == 0, Hour: rapid.IntRange(0, 9).Draw(t, "hour"),
+			NoOutcome: rapid.IntRange(0, 5).Draw(t, "no outcome") == 0, Hour: rapid.IntRange(0, 9).Draw(t, "hour"), Timer: rapid.IntRange(0, 6).Draw(t, "timer"),
 		}
 	})
 	one := rapid.Custom(func(t *rapid.T) step {
@@ -61,6 +63,7 @@ func steps() *rapid.Generator[[]step] {
 		if rapid.IntRange(0, 5).Draw(t, "expire") == 0 {
 			s.Expire = rapid.IntRange(1, 10).Draw(t, "hours")
 		}
+		s.Due = rapid.IntRange(0, 6).Draw(t, "due")
 		s.Parked = rapid.SliceOfN(rapid.IntRange(0, randomCommands-1), 0, 1).Draw(t, "parked")
 		return s
 	})
@@ -81,6 +84,7 @@ func testHistories(t *testing.T, open func(t *testing.T) es.Log) {
 					b := s.batch(t, model)
 					want, got = appended(t, model, b), appended(t, log, b)
 				}
+				want, got = want+due(t, model, s), got+due(t, log, s)
 				if want += seen(t, model); want != got+seen(t, log) {
 					t.Fatalf("step %d, %+v:\n%s", i, s, difference(got+seen(t, log), want))
 				}
@@ -149,6 +153,12 @@ func (c *randomCommand) batch(seen int64, stream string, version int64) es.Batch
 	if c.NoOutcome {
 		b.Outcomes = nil
 	}
+	if c.Timer > 0 {
+		b.Timers = []es.Timer{{Stream: stream, Version: version + int64(c.Events)}}
+	}
+	if c.Timer > 1 {
+		b.Timers[0].Due = noon.Add(time.Duration(c.Timer-1) * time.Hour)
+	}
 	if b.States[0].StateVersion = c.StateVersion; c.StateVersion == 0 || c.Events == 0 {
 		b.States = nil
 	}
@@ -162,6 +172,16 @@ func expired(t *testing.T, log es.Log, s step) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("expired %d", n)
+}
+
+// due asks for timers; a log may not hand out the same again before two hours have passed.
+func due(t *testing.T, log es.Log, s step) string {
+	t.Helper()
+	timers, err := log.DueTimers(t.Context(), noon.Add(time.Duration(s.Due)*time.Hour), 2*time.Hour, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("\ndue %v", timers)
 }
 
 func appended(t *testing.T, log es.Log, b es.Batch) string {
