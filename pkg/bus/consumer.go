@@ -62,5 +62,37 @@ func (c *Consumer) Run(ctx context.Context) error {
 
 // quiet tells Watermill's news about its own routine at debug level only.
 func quiet(log *slog.Logger) watermill.LoggerAdapter {
-	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
+	return quietLogger{log, watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})}
+}
+
+// quietLogger looks whether anybody wants to know before it takes the fields apart: Watermill has
+// something to tell of every message.
+type quietLogger struct {
+	log *slog.Logger
+	watermill.LoggerAdapter
+}
+
+func (q quietLogger) wants(level slog.Level) bool { return q.log.Enabled(context.Background(), level) }
+
+// Info implements Watermill's logger, as Debug, Trace and With do.
+func (q quietLogger) Info(msg string, fields watermill.LogFields) {
+	if q.wants(slog.LevelDebug) {
+		q.LoggerAdapter.Info(msg, fields)
+	}
+}
+
+func (q quietLogger) Debug(msg string, fields watermill.LogFields) {
+	if q.wants(slog.LevelDebug) {
+		q.LoggerAdapter.Debug(msg, fields)
+	}
+}
+
+func (q quietLogger) Trace(msg string, fields watermill.LogFields) {
+	if q.wants(watermill.LevelTrace) {
+		q.LoggerAdapter.Trace(msg, fields)
+	}
+}
+
+func (q quietLogger) With(fields watermill.LogFields) watermill.LoggerAdapter {
+	return quietLogger{q.log, q.LoggerAdapter.With(fields)}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/components/cqrs"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -174,7 +175,8 @@ func (r *received) command(stream string) *es.Command {
 		Type: r.Type, Stream: stream, IfVersion: r.IfVersion,
 		Meta: es.Metadata{
 			Command: r.id, Correlation: r.Correlation, Causation: r.Causation,
-			Caller: r.Caller.ID, Traceparent: r.Traceparent, Digest: r.Digest,
+			Caller: r.Caller.ID, Traceparent: r.Traceparent,
+			Digest: strings.Clone(r.Digest), // outlives the message, whose headers share their memory
 		},
 		Parked: es.Parked{Topic: d.Topic, Key: string(d.Key), Headers: headers, Payload: r.message.Payload},
 		Reply:  r.ReplyTo,

@@ -71,7 +71,7 @@ func (s *Sender) Send(ctx context.Context, command Typed, e *Envelope) error {
 	}
 	return s.bus.SendWithModifiedMessage(ctx, command, func(m *message.Message) error {
 		m.UUID = e.ID
-		m.Metadata = make(message.Metadata, maxHeaders)
+		m.Metadata = make(message.Metadata, commandHeaders)
 		m.Metadata[kafka.MetadataKey] = e.Subject
 		e.each(func(name, value string) {
 			if name != HeaderID {

@@ -58,7 +58,7 @@ func (f *byKey) lane(e *entry) {
 			if !f.pause(e.spread(f.cfg.backoff(e.failed))) {
 				return
 			}
-			e.attempt()
+			e.attempt(nil)
 			f.redelivered.Add(1)
 		case flying:
 			return

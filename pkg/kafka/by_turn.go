@@ -146,7 +146,7 @@ func (f *byTurn) sweep(now time.Time) {
 			if now.Before(e.due) {
 				continue
 			}
-			e.attempt()
+			e.attempt(nil)
 			e.state = flying
 			select {
 			case f.out <- e.msg:

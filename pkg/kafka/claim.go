@@ -24,6 +24,7 @@ type claim struct {
 	ctx     context.Context    // what contexts of messages inherit; ends with the claim
 	cancel  context.CancelFunc // ends ctx
 	space   chan struct{}      // wakes the reader when the window has room again
+	common  map[string]string  // header values that messages have in common; the reader's
 
 	inFlight    atomic.Int64
 	next        atomic.Int64 // offset to commit
@@ -63,7 +64,7 @@ const (
 func newClaim(s *subscription, session sarama.ConsumerGroupSession, source sarama.ConsumerGroupClaim) *claim {
 	c := &claim{
 		subscription: s, session: session, source: source,
-		stop: session.Context().Done(), space: make(chan struct{}, 1),
+		stop: session.Context().Done(), space: make(chan struct{}, 1), common: make(map[string]string),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.values)
 	c.next.Store(max(source.InitialOffset(), fromTheStart))
@@ -124,7 +125,7 @@ func (c *claim) finished(n int, next int64) {
 
 func (c *claim) entry(m *sarama.ConsumerMessage, line *turn.Line) *entry {
 	e := &entry{source: m}
-	e.ctx = &deliveryContext{c.ctx, Delivery{
+	ctx := &deliveryContext{Context: c.ctx, delivery: Delivery{
 		Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Key: m.Key, Time: m.Timestamp, Attempt: 1,
 	}}
 	if line != nil {
@@ -132,24 +133,19 @@ func (c *claim) entry(m *sarama.ConsumerMessage, line *turn.Line) *entry {
 			line = turn.NewLine() // without a key there is no order to keep
 		}
 		e.turn = line.Join(string(m.Key))
-		e.ctx = turn.NewContext(e.ctx, e.turn)
+		ctx.turn = e.turn
 	}
-	e.attempt()
+	e.ctx = ctx
+	e.attempt(c.common)
 	return e
 }
 
-// attempt makes the message of one delivery: Watermill's can be acked or nacked once.
-func (e *entry) attempt() {
+// attempt makes the message of one delivery: Watermill's can be acked or nacked once. Only the
+// partition's reader has common values.
+func (e *entry) attempt(common map[string]string) {
 	m := e.source
-	metadata := make(message.Metadata, len(m.Headers))
-	id := ""
-	for _, h := range m.Headers {
-		name := headerName(h.Key)
-		metadata[name] = string(h.Value)
-		if name == headerID {
-			id = metadata[name]
-		}
-	}
+	metadata := metadataOf(m.Headers, common)
+	id := metadata[headerID]
 	if id == "" {
 		id = m.Topic + "/" + strconv.Itoa(int(m.Partition)) + "/" + strconv.FormatInt(m.Offset, 10)
 	}

@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"time"
+
+	"github.com/orderlane/orderlane/pkg/turn"
 )
 
 // Delivery says where a message was read.
@@ -30,18 +32,24 @@ func DeliveryFrom(ctx context.Context) (d Delivery, ok bool) {
 // NewDeliveryContext returns a context that carries where a message was read. It is for other
 // subscribers, such as the memory broker's.
 func NewDeliveryContext(ctx context.Context, d Delivery) context.Context {
-	return &deliveryContext{ctx, d}
+	return &deliveryContext{Context: ctx, delivery: d}
 }
 
-// deliveryContext costs one allocation where context.WithValue costs two.
+// deliveryContext costs one allocation where context.WithValue costs four.
 type deliveryContext struct {
 	context.Context
 	delivery Delivery
+	turn     *turn.Turn // nil: whatever the context around says
 }
 
 func (c *deliveryContext) Value(key any) any {
-	if _, ok := key.(deliveryKey); ok {
+	switch key.(type) {
+	case deliveryKey:
 		return &c.delivery
+	case turn.Key:
+		if c.turn != nil {
+			return c.turn
+		}
 	}
 	return c.Context.Value(key)
 }

@@ -89,15 +89,17 @@ func (t *Turn) pass() {
 	}
 }
 
-type contextKey struct{}
+// Key is the key of a message's turn among the values of its context. It is for contexts that carry
+// more than that; NewContext is for all others.
+type Key struct{}
 
 // NewContext returns a context that carries a message's turn.
 func NewContext(ctx context.Context, t *Turn) context.Context {
-	return context.WithValue(ctx, contextKey{}, t)
+	return context.WithValue(ctx, Key{}, t)
 }
 
 // FromContext returns the turn that the message's subscriber gave it, or nil.
 func FromContext(ctx context.Context) *Turn {
-	t, _ := ctx.Value(contextKey{}).(*Turn)
+	t, _ := ctx.Value(Key{}).(*Turn)
 	return t
 }
