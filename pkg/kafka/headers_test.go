@@ -41,7 +41,7 @@ func TestMetadataOfACommandTakesFewAllocations(t *testing.T) {
 	}
 	common := make(map[string]string)
 	metadataOf(headers, common)
-	if n := testing.AllocsPerRun(100, func() { metadataOf(headers, common) }); n > float64(len(headers)) / 2 {
+	if n := testing.AllocsPerRun(100, func() { metadataOf(headers, common) }); n > float64(len(headers))/2 {
 		t.Errorf("%v allocations for %d headers", n, len(headers))
 	}
 }
