@@ -92,8 +92,10 @@ type SetSafetyStock struct {
 	Quantity int64  `json:"quantity"`
 }
 
-// ReserveStock reserves stock for a line, all or nothing, from one or several locations. The
-// answer is an event: reserved, refused, or, if the line may wait for stock, back-ordered.
+// ReserveStock reserves stock for a line, all or nothing, from one location if one has enough,
+// and from several otherwise. The answer is an event: reserved, refused, or, if the line may wait
+// for stock, back-ordered. Lines that wait are served in order of arrival. None overtakes
+// another: while a line waits, nothing is available to lines that come later.
 type ReserveStock struct {
 	SKU string `json:"sku"`
 	Line

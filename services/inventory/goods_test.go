@@ -89,7 +89,8 @@ func allocated() []Event {
 	parts := []Part{{"main", 10}, {"north", 2}}
 	levels := After{[]Level{{"main", 10, 10}, {"north", 5, 2}}, 3}
 	return []Event{
-		ten, Received{"north", 5, after("north", 5, 0, 15)},
+		ten,
+		Received{"north", 5, after("north", 5, 0, 15)},
 		Reserved{Line: one, Quantity: 12, Parts: parts, Expires: expires, After: levels},
 		Allocated{one, 12, parts, After{Available: 3}},
 	}

@@ -39,7 +39,8 @@ func TestAReservationThatMakesNoSenseIsRefused(t *testing.T) {
 		estest.Of(t, Stocks).Given(ten).When(c).Refused(fault.Invalid(code, ""))
 	}
 	for _, c := range []Command{
-		Allocate{Line{"o-1", 0}, 1, noon, hold}, Release{Line{"", 1}, "", noon, hold},
+		Allocate{Line{"o-1", 0}, 1, noon, hold},
+		Release{Line{"", 1}, "", noon, hold},
 		TakeBack{Line{"o\n", 1}, "r", "r", "main", 1, noon, hold},
 	} {
 		estest.Of(t, Stocks).Given(ten).When(c).Refused(fault.Invalid("bad_name", ""))

@@ -63,6 +63,18 @@ func (e ReturnOpened) evolve(Return) Return {
 
 func (e ReturnReceived) evolve(r Return) Return { r.Expected = e.Expected; return r }
 
+// add adds what came back. There is one item of a line that goes back into stock, and one that
+// does not, so that whoever acts on the event does so once for each.
+func (e *ReturnReceived) add(came Received) {
+	for i := range e.Items {
+		if e.Items[i].Line == came.Line && e.Items[i].Restock == came.Restock {
+			e.Items[i].Quantity += came.Quantity
+			return
+		}
+	}
+	e.Items = append(e.Items, came)
+}
+
 // Commands
 
 // ReturnCommand is an intention for a return, and the decision on it.
@@ -129,7 +141,7 @@ func (c Receive) decide(r Return) ([]ReturnEvent, error) {
 		}
 		item.Quantity -= l.Quantity
 		expected[l.Line] = item
-		e.Items = append(e.Items, Received{Item{l.Line, item.SKU, l.Quantity}, l.Restock})
+		e.add(Received{Item{l.Line, item.SKU, l.Quantity}, l.Restock})
 	}
 	if refused != nil {
 		return nil, refused

@@ -35,6 +35,11 @@ func TestOfOneLineAPartGoesBackIntoStock(t *testing.T) {
 		Then(ReturnReceived{ada, "main", []Received{{Item{1, "TEA-001", 1}, true}, {Item{1, "TEA-001", 1}, false}}, []Item{cup}})
 }
 
+func TestALineThatIsNamedTwiceIsOneItem(t *testing.T) {
+	returning(t, opened).When(Receive{"r-1", []Arrival{{1, 1, true}, {2, 1, true}, {1, 1, true}}}).
+		Then(ReturnReceived{ada, "main", []Received{{tea, true}, {cup, true}}, nil})
+}
+
 func TestNoMoreComesBackThanIsExpected(t *testing.T) {
 	for name, lines := range map[string][]Arrival{
 		"too much of a line": {{1, 3, true}},
