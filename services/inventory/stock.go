@@ -14,7 +14,7 @@ const (
 	maxQuantity  = 1_000_000_000     // of one command
 	maxOnHand    = 1_000_000_000_000 // at one location; sums of all stay far from the end of int64
 	maxLines     = 50_000            // reserved, allocated and waiting: the state is in memory
-	maxReason    = 200               // bytes
+	maxReason    = 800               // bytes, which are 200 characters at least
 )
 
 // Stock is what decisions need to know of a SKU's stock: the fold of its events. Evolving
