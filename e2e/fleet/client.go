@@ -66,11 +66,15 @@ func (a *Answer) Code() string {
 // fleet would choose it.
 func (c *Client) base(method, path string) string {
 	name := CommandAPI
-	if method == http.MethodGet {
+	switch read := method == http.MethodGet; {
+	case strings.HasPrefix(path, "/v1/payments/webhooks/"):
+		name = Payments
+	case read && (strings.HasPrefix(path, "/v1/products") || strings.HasPrefix(path, "/v1/stock")):
+		name = Storefront
+	case read && strings.HasSuffix(path, "/mails"):
+		name = Notifications
+	case read:
 		name = OrderView
-		if strings.HasPrefix(path, "/v1/products") {
-			name = Storefront
-		}
 	}
 	return "http://" + c.fleet.Process(name).Public
 }

@@ -37,12 +37,23 @@ const (
 	CommandAPI = "commandapi"
 	OrderView  = "orderview"
 	Storefront = "storefront"
+
+	Inventory     = "inventory"
+	Payments      = "payments"
+	Shipping      = "shipping"
+	Fulfilment    = "fulfilment"
+	Notifications = "notifications"
 )
 
-// services are what the processes of a real fleet run.
-var services = map[string]string{
+// spine are the processes of a real fleet that take orders and show them, and what they run.
+var spine = map[string]string{
 	Catalog: "catalog", OrderingA: "ordering", OrderingB: "ordering",
 	CommandAPI: "commandapi", OrderView: "orderview", Storefront: "storefront",
+}
+
+// whole are the processes beside the spine that see to orders.
+var whole = map[string]string{
+	Inventory: "inventory", Payments: "payments", Shipping: "shipping", Fulfilment: "fulfilment", Notifications: "notifications",
 }
 
 // Partitions is how many partitions the topics of a fleet have.
@@ -54,6 +65,7 @@ type Options struct {
 	Static      bool     // processes rejoin their groups by name: no rebalance when one comes back soon
 	OwnDatabase bool     // a PostgreSQL server of its own, that can be stopped
 	Without     []string // processes of a real fleet that are made, but not started
+	Whole       bool     // orders are seen to until they are delivered; else they stay as they were placed
 }
 
 // Fleet is the platform as one test runs it.
@@ -97,7 +109,11 @@ func New(t testing.TB, kind Kind, o Options) *Fleet {
 	if kind == Embedded {
 		f.broker, f.Data = FreeAddress(t), filepath.Join(t.TempDir(), "data")
 		env = append(env, "ORDERLANE_DATA="+f.Data, "ORDERLANE_EMBEDDED_LISTEN="+f.broker)
-		f.processes[All] = NewProcess(t, All, env, "serve")
+		args := []string{"serve"}
+		if !o.Whole {
+			args = append(args, slices.Compact(slices.Sorted(maps.Values(spine)))...)
+		}
+		f.processes[All] = NewProcess(t, All, env, args...)
 		return f
 	}
 	f.Kafka = realparts.StartKafka(t)
@@ -109,6 +125,10 @@ func New(t testing.TB, kind Kind, o Options) *Fleet {
 		f.Database = realparts.Postgres(t)
 	}
 	env = append(env, "ORDERLANE_KAFKA_BROKERS="+f.broker, "ORDERLANE_POSTGRES="+f.Database)
+	services := maps.Clone(spine)
+	if o.Whole {
+		maps.Copy(services, whole)
+	}
 	for name, service := range services {
 		own := env
 		if o.Static {
