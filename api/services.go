@@ -4,6 +4,7 @@ import (
 	"github.com/orderlane/orderlane/api/catalog"
 	"github.com/orderlane/orderlane/api/fulfilment"
 	"github.com/orderlane/orderlane/api/inventory"
+	"github.com/orderlane/orderlane/api/notifications"
 	"github.com/orderlane/orderlane/api/ordering"
 	"github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/api/shipping"
@@ -137,5 +138,21 @@ var Services = []Service{
 	},
 	{
 		Name: fulfilment.Service, Summary: "The process of each order: what it waits for, and what comes next. Its commands are other services' events.",
+	},
+	{
+		Name: notifications.Service, Summary: "Mails to customers about their orders. Its commands are other services' events, too.",
+		Commands: []Message{
+			{notifications.TypeResendMail, notifications.ResendMail{}, "Send a mail again."},
+			{notifications.TypeReportMail, notifications.ReportMail{}, "From the gateway: what became of a mail."},
+		},
+		Events: []Message{
+			{notifications.TypeMailRequested, notifications.MailRequested{}, "A mail is to be sent, for the first time or again."},
+			{notifications.TypeMailSent, notifications.MailSent{}, "A mail is out."},
+			{notifications.TypeMailFailed, notifications.MailFailed{}, "A mail was given up, and why."},
+			{notifications.TypeMailSkipped, notifications.MailSkipped{}, "There was nobody to send a mail to, and why."},
+		},
+		Tasks: []Message{
+			{notifications.TypeSendMail, notifications.SendMail{}, "Write a mail and send it."},
+		},
 	},
 }

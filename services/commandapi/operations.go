@@ -58,6 +58,7 @@ func (c *Commands) register(api huma.API) {
 	c.registerOrders(api)
 	c.registerStock(api)
 	c.registerShipping(api)
+	c.registerMails(api)
 	huma.Register(api, operation(http.MethodPut, "/v1/products/{sku}", "define-product", "Define or revise a product", "products"),
 		func(ctx context.Context, in *struct {
 			SKU
