@@ -32,6 +32,7 @@ type Settings struct {
 	Log      LogSettings      `embed:"" prefix:"log-"`
 
 	Inventory InventorySettings `embed:"" prefix:"inventory-"`
+	Payments  PaymentsSettings  `embed:"" prefix:"payments-"`
 	Mail      MailSettings      `embed:"" prefix:"mail-"`
 
 	Shop string `name:"shop" env:"ORDERLANE_SHOP" placeholder:"FILE" help:"YAML file with tax rates and ways of delivery. Empty: those of services/ordering/shop.yaml."`

@@ -30,7 +30,7 @@ const (
 
 // Check reports the first setting that cannot be, or cannot go with the others, in one line.
 func (s *Settings) Check() error {
-	for _, check := range []func() error{s.checkAddresses, s.checkStores, s.checkKafka, s.checkAuth, s.checkMail, s.checkBounds} {
+	for _, check := range []func() error{s.checkAddresses, s.checkStores, s.checkKafka, s.checkAuth, s.checkPayments, s.checkMail, s.checkBounds} {
 		if err := check(); err != nil {
 			return err
 		}

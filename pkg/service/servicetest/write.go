@@ -132,3 +132,21 @@ func (w *Writer) Published() []string {
 	}
 	return published
 }
+
+// Asked is what all events that the log holds ask of services and of the gateway.
+func (w *Writer) Asked() []bus.Ask {
+	w.t.Helper()
+	records, err := w.log.Read(w.t.Context(), 0, es.MaxRead)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var all []bus.Ask
+	for i := range records {
+		asked, err := w.write.Asks(&records[i])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		all = append(all, asked...)
+	}
+	return all
+}
