@@ -16,6 +16,7 @@ import (
 	"github.com/orderlane/orderlane/services/notifications"
 	"github.com/orderlane/orderlane/services/ordering"
 	"github.com/orderlane/orderlane/services/orderview"
+	"github.com/orderlane/orderlane/services/payments"
 	"github.com/orderlane/orderlane/services/shipping"
 	"github.com/orderlane/orderlane/services/storefront"
 )
@@ -28,6 +29,7 @@ var services = []struct {
 	{"catalog", catalog.Add},
 	{"ordering", ordering.Add},
 	{"inventory", inventory.Add},
+	{"payments", payments.Add},
 	{"shipping", shipping.Add},
 	{"notifications", notifications.Add},
 	{orderview.Service, orderview.Add},
