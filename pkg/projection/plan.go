@@ -117,6 +117,9 @@ func (p *Projection) foldAhead(w *work) (wait func()) {
 		// A panic is met again when the batch has its turn, where it is found out whose it is.
 		defer func() { _ = recover() }()
 		next.take(p.queue, p.o.Step)
+		if beginning(next.pending) < len(next.pending) {
+			return // where an epoch begins, what comes behind has to wait
+		}
 		p.fold(next, next.pending, &w.batch)
 		if v, ok := next.view.(preparer); ok {
 			v.prepare()

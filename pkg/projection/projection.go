@@ -64,6 +64,8 @@ type Projection struct {
 	breaks int64              // changes of broken
 	doubt  bool               // whether the last transaction was committed is not known
 	gaps   bool               // a claim has lost records that it had
+	kept   time.Time          // when old rows were deleted last
+	unkept int                // records since then
 }
 
 var _ kafka.BatchHandler = (*Projection)(nil)
@@ -126,7 +128,11 @@ func (p *Projection) Run(ctx context.Context) error {
 		case <-idle.C:
 			// A database that comes back may have lost its last transactions while nothing is
 			// going on that would show it.
-			switch err := p.check(ctx); {
+			err := p.check(ctx)
+			if err == nil {
+				err = p.keepIdle(ctx)
+			}
+			switch {
 			case err == nil:
 				p.o.Watch.Stepped(Stepped{}) // it has no records, and the database is there
 			case ctx.Err() == nil:

@@ -135,7 +135,10 @@ func (p *Projection) write(ctx context.Context, w *work, tx Tx) error {
 	if err := flush(ctx, w.view, tx); err != nil {
 		return err
 	}
-	return p.writeBroken(ctx, tx, w.batch.marks)
+	if err := p.writeBroken(ctx, tx, w.batch.marks); err != nil {
+		return err
+	}
+	return p.keep(ctx, tx, w.batch.stepped.Folded)
 }
 
 // flush is View.Flush, with a panic as an error.

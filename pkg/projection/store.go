@@ -86,13 +86,14 @@ type Tx interface {
 	// Upsert inserts rows, or updates those whose key is there already, in the order of
 	// their keys, so that writers of the same rows wait for each other and never in a circle.
 	// Of several rows with one key the last counts, or, with Table.Rank, the first of the
-	// highest rank. Each row has one value per column of t. At most MaxUpsertRows. Upsert may
+	// highest rank, or, with Table.Groups, that of each group. Each row has one value per column of t. At most MaxUpsertRows. Upsert may
 	// reorder rows, and may write as late as at the commit: then that returns its error.
 	Upsert(ctx context.Context, t Table, rows [][]any) error
 }
 
 // Table describes how rows are upserted into a table, or into some of its columns: a row
-// that several topics feed has a Table for each, with the columns that are its own.
+// that several topics feed has a Group for each, or a Table for each, with the columns that are
+// its own.
 type Table struct {
 	Name    string
 	Columns []Column
@@ -102,6 +103,18 @@ type Table struct {
 	// a higher rank; a rank of null is below all. It makes upserts monotone: repeats and
 	// late arrivals change nothing, whoever writes them.
 	Rank string
+
+	// Groups are columns that are written apart from each other, though in one statement: each
+	// group gives way only to a higher rank of its own, and a row that brings no rank leaves it
+	// alone. Columns in no group are written when the row is made, and stay. Of rows with one
+	// key in one Upsert, the groups are put together. A table with groups has no Rank.
+	Groups []Group
+}
+
+// Group is columns of a Table that are written together.
+type Group struct {
+	Rank    string   // a column of kind Int
+	Columns []string // the others
 }
 
 // Kind is the type of a column.

@@ -22,27 +22,30 @@ func (t Table) Names() string {
 // OnConflict returns the clause that makes an insert AS t an upsert; it is the same text
 // for both dialects.
 func (t Table) OnConflict() string {
-	var s strings.Builder
-	s.WriteString(" ON CONFLICT (" + strings.Join(t.Key, ", ") + ") DO ")
-	sets := 0
+	clause := " ON CONFLICT (" + strings.Join(t.Key, ", ") + ") DO "
+	var sets, higher []string
+	for _, g := range t.Groups {
+		rises := "(excluded." + g.Rank + " IS NOT NULL AND (t." + g.Rank + " IS NULL OR excluded." + g.Rank + " > t." + g.Rank + "))"
+		higher = append(higher, rises)
+		for _, name := range append([]string{g.Rank}, g.Columns...) {
+			sets = append(sets, name+" = CASE WHEN "+rises+" THEN excluded."+name+" ELSE t."+name+" END")
+		}
+	}
 	for _, c := range t.Columns {
-		if slices.Contains(t.Key, c.Name) {
-			continue
+		if len(t.Groups) == 0 && !slices.Contains(t.Key, c.Name) {
+			sets = append(sets, c.Name+" = excluded."+c.Name)
 		}
-		if sets == 0 {
-			s.WriteString("UPDATE SET ")
-		} else {
-			s.WriteString(", ")
-		}
-		s.WriteString(c.Name + " = excluded." + c.Name)
-		sets++
 	}
-	if sets == 0 {
-		s.WriteString("NOTHING")
-	} else if t.Rank != "" {
-		s.WriteString(" WHERE t." + t.Rank + " IS NULL OR excluded." + t.Rank + " > t." + t.Rank)
+	if t.Rank != "" {
+		higher = []string{"t." + t.Rank + " IS NULL OR excluded." + t.Rank + " > t." + t.Rank}
 	}
-	return s.String()
+	switch {
+	case len(sets) == 0:
+		return clause + "NOTHING"
+	case len(higher) == 0:
+		return clause + "UPDATE SET " + strings.Join(sets, ", ")
+	}
+	return clause + "UPDATE SET " + strings.Join(sets, ", ") + " WHERE " + strings.Join(higher, " OR ")
 }
 
 // Arrange puts rows into the order of their keys and leaves one of each key, as Tx.Upsert
@@ -60,7 +63,11 @@ func (t Table) arrange(rows [][]any) ([][]any, error) {
 	if len(rows) > MaxUpsertRows {
 		return nil, fmt.Errorf("%d rows, at most %d", len(rows), MaxUpsertRows)
 	}
-	keys, rank, err := t.indexes()
+	keys, err := t.indexes(t.Key...)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := t.groups()
 	if err != nil {
 		return nil, err
 	}
@@ -76,34 +83,56 @@ func (t Table) arrange(rows [][]any) ([][]any, error) {
 		switch {
 		case n == 0 || compareKeys(keys, kept[n-1], row) != 0:
 			kept = append(kept, row)
-		case rank < 0 || rankOf(row[rank]) > rankOf(kept[n-1][rank]):
+		case len(groups) == 0:
 			kept[n-1] = row
+		default:
+			for _, g := range groups {
+				if rankOf(row[g[0]]) > rankOf(kept[n-1][g[0]]) {
+					for _, i := range g {
+						kept[n-1][i] = row[i]
+					}
+				}
+			}
 		}
 	}
 	return kept, nil
 }
 
-// indexes finds the key columns and the rank column among the columns.
-func (t Table) indexes() (keys []int, rank int, err error) {
-	find := func(name string) int {
-		return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
-	}
-	for _, k := range t.Key {
-		i := find(k)
-		if i < 0 {
-			return nil, 0, fmt.Errorf("table %s has no column for its key %s", t.Name, k)
-		}
-		keys = append(keys, i)
-	}
-	if rank = -1; t.Rank != "" {
-		if rank = find(t.Rank); rank < 0 {
-			return nil, 0, fmt.Errorf("table %s has no column for its rank %s", t.Name, t.Rank)
+// groups are the indexes of the columns that a rank decides on, the rank's first: those of
+// each group, or all columns, if there is but one rank.
+func (t Table) groups() (groups [][]int, err error) {
+	all := t.Groups
+	if t.Rank != "" {
+		all = append(all, Group{Rank: t.Rank})
+		for _, c := range t.Columns {
+			if c.Name != t.Rank {
+				all[0].Columns = append(all[0].Columns, c.Name)
+			}
 		}
 	}
-	if len(keys) == 0 {
-		return nil, 0, fmt.Errorf("table %s has no key", t.Name)
+	for _, g := range all {
+		indexes, err := t.indexes(append([]string{g.Rank}, g.Columns...)...)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, indexes)
 	}
-	return keys, rank, nil
+	return groups, nil
+}
+
+// indexes finds columns by name, one at least.
+func (t Table) indexes(names ...string) ([]int, error) {
+	if len(names) == 0 {
+		return nil, fmt.Errorf("table %s has no key", t.Name)
+	}
+	found := make([]int, len(names))
+	for i, name := range names {
+		found[i] = slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
+		if found[i] < 0 {
+			return nil, fmt.Errorf("table %s has no column %s", t.Name, name)
+		}
+	}
+	return found, nil
 }
 
 func (t Table) check(row []any, keys []int) error {

@@ -16,7 +16,7 @@ const Service = "orderview"
 // Add adds the order view to a process: it consumes ordering's events and personal data, the
 // command topics and the outcomes, and answers queries for orders and commands.
 func Add(p *service.Platform) {
-	q := &queries{p.AddRead(Service, newView())}
+	q := &queries{p.AddRead(Service, newView(p.Settings.OutcomeRetention))}
 	q.register(p.API)
 }
 

@@ -6,7 +6,7 @@ package orderview
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/orderlane/orderlane/api/catalog"
@@ -16,14 +16,13 @@ import (
 	"github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/api/shipping"
 	"github.com/orderlane/orderlane/pkg/bus"
-	"github.com/orderlane/orderlane/pkg/es"
 	"github.com/orderlane/orderlane/pkg/projection"
 )
 
 // The view's name and version, in tables, checkpoints and the consumer group.
 const (
 	viewName    = "orderview"
-	viewVersion = 2
+	viewVersion = 3
 )
 
 var (
@@ -55,24 +54,19 @@ type document struct {
 type view struct {
 	orders   *projection.Documents[document]
 	personal *projection.Rows
-	accepted *projection.Rows
-	outcomes *projection.Rows
+	commands *projection.Rows
+	keep     time.Duration // of commands; 0: for ever
 	related
 	projection.Parts
 }
 
-// Ranks of a command's statuses: a later one never gives way to an earlier one.
-const (
-	rankAccepted = 1
-	rankParked   = 2
-	rankFinal    = 3
-)
+// NewView returns the view, for whoever drives its projection. Commands stay in it for ever.
+func NewView() projection.View { return newView(0) }
 
-// NewView returns the view, for whoever drives its projection.
-func NewView() projection.View { return newView() }
-
-func newView() *view {
+// newView returns the view, which keeps commands for some time, or for ever.
+func newView(keep time.Duration) *view {
 	v := &view{
+		keep:    keep,
 		related: newRelated(),
 		orders: projection.NewDocuments(projection.Collection[document]{
 			Table: ordersTable, Topic: bus.EventsTopic(ordering.Service),
@@ -92,33 +86,14 @@ func newView() *view {
 				{Name: "stream", Kind: projection.Text}, {Name: "version", Kind: projection.Int}, {Name: "data", Kind: projection.Text},
 			},
 		}),
-		accepted: projection.NewRows(projection.Table{
-			Name: commandsTable, Key: []string{"id"}, Rank: "accepted_rank",
-			Columns: []projection.Column{
-				{Name: "id", Kind: projection.Text},
-				{Name: "accepted_rank", Kind: projection.Int},
-				{Name: "type", Kind: projection.Text},
-				{Name: "stream", Kind: projection.Text},
-				{Name: "caller", Kind: projection.Text},
-				{Name: "accepted_at", Kind: projection.Int},
-			},
-		}),
-		outcomes: projection.NewRows(projection.Table{
-			Name: commandsTable, Key: []string{"id"}, Rank: "outcome_rank",
-			Columns: []projection.Column{
-				{Name: "id", Kind: projection.Text},
-				{Name: "outcome_rank", Kind: projection.Int},
-				{Name: "outcome", Kind: projection.Text},
-				{Name: "outcome_caller", Kind: projection.Text},
-			},
-		}),
+		commands: projection.NewRows(commandRows),
 	}
-	v.Parts = append(projection.Parts{v.orders, v.personal, v.accepted, v.outcomes}, v.related.parts()...)
+	v.Parts = append(projection.Parts{v.orders, v.personal, v.commands}, v.related.parts()...)
 	return v
 }
 
 // Twin implements projection.Twin.
-func (*view) Twin() projection.View { return newView() }
+func (v *view) Twin() projection.View { return newView(v.keep) }
 
 // Name implements projection.View.
 func (*view) Name() string { return viewName }
@@ -153,15 +128,13 @@ func (*view) Sources() []projection.Source {
 }
 
 // Schema implements projection.View.
-func (v *view) Schema(projection.Dialect) []string {
-	return append([]string{
+func (v *view) Schema(d projection.Dialect) []string {
+	return slices.Concat([]string{
 		v.orders.Schema(),
 		fmt.Sprintf("CREATE INDEX %[1]s_placed ON %[1]s (placed_at)", ordersTable), // and by key: few orders have one time
 		fmt.Sprintf("CREATE INDEX %[1]s_customer ON %[1]s (customer_id, placed_at)", ordersTable),
 		fmt.Sprintf("CREATE TABLE %s (stream TEXT PRIMARY KEY, version BIGINT, data TEXT)", personalTable),
-		fmt.Sprintf(`CREATE TABLE %s (id TEXT PRIMARY KEY, accepted_rank BIGINT, type TEXT, stream TEXT, caller TEXT,
-			accepted_at BIGINT, outcome_rank BIGINT, outcome TEXT, outcome_caller TEXT)`, commandsTable),
-	}, v.related.schema()...)
+	}, commandsSchema(d), v.related.schema())
 }
 
 // Fold implements projection.View.
@@ -220,37 +193,6 @@ func (v *view) foldEvent(r *projection.Record) error {
 		return v.foldLifecycle(r)
 	}
 	return nil
-}
-
-func (v *view) foldOutcome(r *projection.Record) error {
-	if r.Type != bus.TypeOutcome || internal(r) {
-		return nil // an answer to one caller
-	}
-	rank := rankFinal
-	switch status := es.Status(r.Header(bus.HeaderStatus)); status {
-	case es.StatusParked:
-		rank = rankParked
-	case es.StatusSucceeded, es.StatusRefused, es.StatusFailed:
-	default:
-		return fmt.Errorf("an outcome has the unknown status %q", status)
-	}
-	v.outcomes.Upsert(r.Key, rank, string(r.Value), r.Header(bus.HeaderCaller))
-	return nil
-}
-
-// internal reports whether a command, or its outcome, is one between services, whose status
-// nobody asks for.
-func internal(r *projection.Record) bool { return r.Header(bus.HeaderReplyTo) == noReply }
-
-var noReply = strconv.Itoa(int(bus.NoReply))
-
-// foldCommand notes that Kafka has the command; its value is none of the view's business.
-func (v *view) foldCommand(r *projection.Record) {
-	id := r.Header(bus.HeaderID)
-	if id == "" || internal(r) {
-		return // no command of ours: its service parks it
-	}
-	v.accepted.Upsert(id, rankAccepted, r.Type, r.Header(bus.HeaderSubject), r.Header(bus.HeaderCaller), r.Time.UnixMicro())
 }
 
 // Forget implements projection.View.

@@ -36,7 +36,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{View: servicetest.NewView(t, newView()), api: servicetest.NewAPI(t), t: t}
+	w := &world{View: servicetest.NewView(t, newView(0)), api: servicetest.NewAPI(t), t: t}
 	(&queries{w.Reader}).register(w.api.API)
 	return w
 }
@@ -270,7 +270,7 @@ func accepted(caller string) kafka.Record {
 // outcomes are the messages that tell of a command's outcomes, as the services publish them.
 func outcomes(t testing.TB, caller string, answers ...es.Outcome) (records []kafka.Record) {
 	t.Helper()
-	broker := servicetest.NewView(t, newView()).Broker
+	broker := servicetest.NewView(t, newView(0)).Broker
 	publish := bus.PublishAnswers(broker.Producer(), "elsewhere")
 	for _, o := range answers {
 		o.Stream, o.Time = "order-"+orderID(1), servicetest.Noon

@@ -23,6 +23,8 @@ func Run(t *testing.T, open func(t *testing.T) (s projection.Store, reopen func(
 		{"an upsert inserts rows and updates those that are there", upserts},
 		{"of rows with one key the last counts", lastRowCounts},
 		{"a rank lets rows only rise", rankRises},
+		{"groups of columns rise apart from each other", groupsRiseApart},
+		{"rows that have had their time are deleted, the oldest first", agedRowsEnd},
 		{"tables of one name write their own columns only", ownColumns},
 		{"every kind of value comes back as it was", roundTrip},
 		{"a column of another type than asked for is an error", wrongType},
