@@ -123,6 +123,11 @@ func TestWhatIsOnItsWayIsNotCancelled(t *testing.T) {
 		then(MoveOrder{To: OrderCancelRefused, Version: 4}).ended(StepCompleted)
 }
 
+func TestAConfirmationIsAskedForAgain(t *testing.T) {
+	tell(t, append(placedAndPaid(), allocated(1, Part{"main", 2}), allocated(2, Part{"main", 1}))...).
+		late().asks(Asks{Confirm: true}).waits(StepConfirming, "the order to be confirmed", time.Minute)
+}
+
 func TestRequestsToCancelAreWorkedOffOneAfterTheOther(t *testing.T) {
 	tell(t, prepared()...).
 		then(Cancelling{Version: 3, Lines: []int{2}}, Cancelling{Version: 4, Lines: []int{1}}).asks(Asks{}).
@@ -136,6 +141,11 @@ func TestAnOrderThatIsRejectedIsNotCancelledToo(t *testing.T) {
 	tell(t, start, reserved(1), Cancelling{Version: 2, Lines: []int{1}}, refused(2)).
 		asks(Asks{Fail: &Failure{"out_of_stock", "line 2: there is not enough of CUP"}, Drop: []int{2}, Release: []Goods{cup}}).
 		then(Cancelling{Version: 3}).nothing().
+		then(MoveOrder{To: OrderCancelled, Version: 3}).nothing(). // ordering was not told that a line is cancelled
 		then(released(1), released(2)).waits(StepRejecting, "the order to be marked as rejected", 30*time.Second).
 		then(MoveOrder{To: OrderRejected, Version: 4}).ended(StepRejected)
+
+	tell(t, start, Cancelling{Version: 2, Lines: []int{1}}, released(1)).asks(Asks{Cancel: &CancelDone{Lines: []int{1}}}).
+		then(refused(2), MoveOrder{To: OrderCancelled, Version: 3}).
+		waits(StepRejecting, "the stock of 1 line to be released; the order to be marked as rejected", 30*time.Second)
 }

@@ -41,24 +41,16 @@ type (
 )
 
 func (e *PaymentMoved) fact(p *Process) {
-	p.Payment.Seen = e.Seen
-	if e.To == PaymentDeclined && p.Payment.Stage == PaymentVoiding {
-		p.givenUp() // so there is nothing to give up
-		return
-	}
-	p.Payment.Stage, p.Payment.Code = e.To, e.Code
+	p.Payment = Payment{Stage: e.To, Seen: e.Seen, Code: e.Code}
 	if e.To == PaymentDeclined {
-		p.Voids = nil
+		p.Voids = nil // there is nothing to give up
 	}
 }
-
-// givenUp notes that no money is held any more, of whatever lines.
-func (p *Process) givenUp() { p.Payment.Stage, p.Voids = PaymentVoided, nil }
 
 func (e *PaymentGivenUp) fact(p *Process) {
 	i := p.void(e.Reference)
 	if len(p.Voids[i].Items) == 0 {
-		p.givenUp()
+		p.Payment.Stage, p.Voids = PaymentVoided, nil
 		return
 	}
 	p.Voids = without(p.Voids, i)

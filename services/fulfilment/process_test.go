@@ -179,6 +179,10 @@ func TestWhatInventoryHasSaidLastOfALineCounts(t *testing.T) {
 		then(allocated(1, Part{"main", 2})).asks(Asks{Confirm: true}).
 		then(MoveStock{Line: 1, To: StockWaiting, Version: 19}).nothing().
 		then(reserved(1)).nothing()
+	// What is told twice is old by then.
+	tell(t, patient, reserved(1), authorized, MoveStock{Line: 1, To: StockRefused, Version: 12, Reason: "expired"}).
+		then(reserved(1)).nothing().
+		then(MoveStock{Line: 1, To: StockReserved, Version: 13}).asks(Asks{Allocate: again})
 	tell(t, patient, MoveStock{Line: 1, To: StockWaiting, Version: 9}, authorized, reserved(1)).
 		then(MoveStock{Line: 1, To: StockWaiting, Version: 11}).waits(StepConfirming, "the order to be confirmed; stock to come in for 1 line", 30*time.Second)
 }
