@@ -12,6 +12,7 @@ import (
 	"github.com/orderlane/orderlane/pkg/service"
 	"github.com/orderlane/orderlane/services/catalog"
 	"github.com/orderlane/orderlane/services/commandapi"
+	"github.com/orderlane/orderlane/services/fulfilment"
 	"github.com/orderlane/orderlane/services/inventory"
 	"github.com/orderlane/orderlane/services/notifications"
 	"github.com/orderlane/orderlane/services/ordering"
@@ -31,6 +32,7 @@ var services = []struct {
 	{"inventory", inventory.Add},
 	{"payments", payments.Add},
 	{"shipping", shipping.Add},
+	{"fulfilment", fulfilment.Add},
 	{"notifications", notifications.Add},
 	{orderview.Service, orderview.Add},
 	{storefront.Service, storefront.Add},
