@@ -134,23 +134,35 @@ func TestForwardedEventsUndoAnOrder(t *testing.T) {
 	reserved := inventory.StockReserved{SKU: "TEA", Version: 5, Line: stockLine, Quantity: 2}
 	allocated := inventory.StockAllocated{SKU: "TEA", Version: 6, Line: stockLine, Parts: []inventory.Part{{Location: "main", Quantity: 2}}}
 	ready := []bus.Typed{
-		placed, reserved, payments.PaymentAuthorized{Progress: progress(2)}, ordering.DiscountRedeemed{OrderID: "o-1"}, allocated,
-		ordering.OrderConfirmed{Change: changed(2)}, ordering.OrderCancelRequested{Change: changed(3), Lines: []int{1}},
+		placed, reserved,
+		payments.PaymentAuthorized{Progress: progress(2)},
+		ordering.DiscountRedeemed{OrderID: "o-1"},
+		allocated,
+		ordering.OrderConfirmed{Change: changed(2)},
+		ordering.OrderCancelRequested{Change: changed(3), Lines: []int{1}},
 	}
 	for name, c := range map[string]struct {
 		told []bus.Typed
 		last string
 	}{
 		"no stock": {[]bus.Typed{
-			placed, inventory.StockReservationRefused{SKU: "TEA", Version: 5, Line: stockLine, Reason: "out_of_stock"},
-			released, ordering.OrderRejected{Change: changed(2)},
+			placed,
+			inventory.StockReservationRefused{SKU: "TEA", Version: 5, Line: stockLine, Reason: "out_of_stock"},
+			released,
+			ordering.OrderRejected{Change: changed(2)},
 		}, "rejection_noted: rejected"},
 		"no money": {[]bus.Typed{
-			placed, reserved, payments.PaymentDeclined{Progress: progress(2), Code: "card_declined"},
-			ordering.OrderRejected{Change: changed(2)}, ordering.DiscountReleased{OrderID: "o-1"}, released,
+			placed, reserved,
+			payments.PaymentDeclined{Progress: progress(2), Code: "card_declined"},
+			ordering.OrderRejected{Change: changed(2)},
+			ordering.DiscountReleased{OrderID: "o-1"},
+			released,
 		}, "line_released: rejected"},
 		"no discount": {[]bus.Typed{
-			placed, reserved, ordering.DiscountRedemptionRefused{OrderID: "o-1"}, ordering.OrderRejected{Change: changed(2)}, released,
+			placed, reserved,
+			ordering.DiscountRedemptionRefused{OrderID: "o-1"},
+			ordering.OrderRejected{Change: changed(2)},
+			released,
 			payments.PaymentVoided{Progress: progress(2), Reference: "rejected"},
 		}, "payment_given_up: rejected"},
 		"kept back": {append(slices.Clone(ready),

@@ -51,14 +51,13 @@ type payment struct {
 }
 
 type book struct {
-	version    int64
-	status     string // placed, confirmed, rejected, cancelling
-	confirmed  bool
-	cancelling []int
-	cancelled  map[int]bool
-	shipped    map[int]int64
-	delivered  map[int]int64
-	returning  map[int]int64
+	version   int64
+	status    string // placed, confirmed, rejected, cancelling
+	confirmed bool
+	cancelled map[int]bool
+	shipped   map[int]int64
+	delivered map[int]int64
+	returning map[int]int64
 }
 
 type parcel struct {
