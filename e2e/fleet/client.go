@@ -62,9 +62,9 @@ func (a *Answer) Code() string {
 	return p.Code
 }
 
-// base is the address of the process that serves a request, as a router in front of a real
-// fleet would choose it.
-func (c *Client) base(method, path string) string {
+// Address is that of the process that serves a request, as a router in front of a real fleet
+// would choose it: host:port.
+func (c *Client) Address(method, path string) string {
 	name := CommandAPI
 	switch read := method == http.MethodGet; {
 	case strings.HasPrefix(path, "/v1/payments/webhooks/"):
@@ -76,7 +76,7 @@ func (c *Client) base(method, path string) string {
 	case read:
 		name = OrderView
 	}
-	return "http://" + c.fleet.Process(name).Public
+	return c.fleet.Process(name).Public
 }
 
 // Try sends a request and returns its answer, or why there was none. header is name, value,
@@ -93,7 +93,7 @@ func (c *Client) Try(ctx context.Context, method, path string, body any, header 
 			return nil, err
 		}
 	}
-	r, err := http.NewRequestWithContext(ctx, method, c.base(method, path)+path, bytes.NewReader(data))
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.Address(method, path)+path, bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +105,10 @@ func (c *Client) Try(ctx context.Context, method, path string, body any, header 
 	}
 	if method == http.MethodPost && path == "/v1/orders" {
 		// Whichever instance takes the order: it knows the products of this test.
-		c.fleet.defined.Range(func(_, token any) bool {
-			r.Header.Add("Consistency-Token", token.(string))
+		c.fleet.defined.Range(func(sku, token any) bool {
+			if bytes.Contains(data, []byte(`"`+sku.(string)+`"`)) {
+				r.Header.Add("Consistency-Token", token.(string))
+			}
 			return true
 		})
 	}

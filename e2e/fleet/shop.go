@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+
+	"github.com/orderlane/orderlane/api/catalog"
 )
 
 // Insist sends a command as a client does that must get through: whatever the platform goes
@@ -128,10 +130,17 @@ func (c *Client) AwaitMoney(t testing.TB, order, status string) *Money {
 	})
 }
 
-// Stocked defines a product and takes some of it in.
+// Offer defines a product, whatever the platform goes through. Orders of it are decided by who
+// knows it.
+func (c *Client) Offer(t testing.TB, sku string, details catalog.Details) {
+	t.Helper()
+	c.fleet.defined.Store(sku, c.Succeed(t, http.MethodPut, "/v1/products/"+sku, details).ConsistencyToken)
+}
+
+// Stocked offers a product and takes some of it in.
 func (c *Client) Stocked(t testing.TB, sku string, cents, quantity int64) {
 	t.Helper()
-	c.Define(t, sku, cents)
+	c.Offer(t, sku, Product(cents))
 	c.Receive(t, sku, "main", quantity)
 }
 

@@ -42,6 +42,7 @@ type shop struct {
 	random   *rand.Rand
 	products []product
 	zipf     *rand.Zipf
+	sells    map[string]bool // by SKU; what comes into the catalogue later is not the demo's
 }
 
 // tally counts what happened.
@@ -95,7 +96,10 @@ func (s *shop) open(ctx context.Context) error {
 	if len(list.Items) == 0 {
 		return errors.New("there are no products: start the platform with --sample, or define some")
 	}
-	s.products = list.Items
+	s.products, s.sells = list.Items, make(map[string]bool)
+	for _, p := range s.products {
+		s.sells[p.SKU] = true
+	}
 	s.random.Shuffle(len(s.products), func(i, j int) { s.products[i], s.products[j] = s.products[j], s.products[i] })
 	s.zipf = rand.NewZipf(s.random, 1.2, 1, uint64(len(s.products)-1))
 	return nil

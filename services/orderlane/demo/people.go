@@ -234,7 +234,7 @@ func (s *shop) storekeepers(ctx context.Context) {
 			return
 		}
 		for _, p := range list.Items {
-			if p.Available < restockBelow {
+			if p.Available < restockBelow && s.sells[p.SKU] {
 				body := map[string]any{"location": "main", "quantity": restockBy}
 				s.count(ctx, s.post(ctx, "/v1/stock/"+url.PathEscape(p.SKU)+"/receive", body, nil), &s.tally.restocked)
 			}
