@@ -8,10 +8,7 @@ import (
 )
 
 // stock is what the events of a product's stock come to, per location.
-type stock struct {
-	locations map[string]*level
-	last      time.Time
-}
+type stock struct{ locations map[string]*level }
 
 type level struct{ onHand, reserved int64 }
 
@@ -41,7 +38,6 @@ func (p *part) foldStock(e *bus.Envelope, data []byte) error {
 		s = &stock{locations: map[string]*level{}}
 		p.stocks[e.Subject] = s
 	}
-	s.last = e.Time
 	switch e.Type {
 	case inventory.TypeStockReceived, inventory.TypeStockAdjusted, inventory.TypeStockReturned:
 		s.at(m.Location).onHand += m.Quantity
@@ -72,7 +68,8 @@ func (s *stock) reserve(parts []inventory.Part, sign int64) {
 	}
 }
 
-// judgeLevels holds that an event's levels are what the events until then come to.
+// judgeLevels holds that an event's levels are what the events until then come to, that stock
+// is never negative, and that no more is reserved than there is.
 func (p *part) judgeLevels(e *bus.Envelope, s *stock, told *inventory.Levels) {
 	if told == nil {
 		return
@@ -83,16 +80,8 @@ func (p *part) judgeLevels(e *bus.Envelope, s *stock, told *inventory.Levels) {
 				"%s: %d on hand and %d reserved at %s, and the events come to %d and %d", e.Type, l.OnHand, l.Reserved, l.Location, got.onHand, got.reserved)
 			got.onHand, got.reserved = l.OnHand, l.Reserved // and go on
 		}
-	}
-}
-
-// judgeStock holds that stock is never negative, and that no more is reserved than there is.
-func (p *part) judgeStock() {
-	for name, s := range p.stocks {
-		for location, l := range s.locations {
-			if l.onHand < 0 || l.reserved < 0 || l.reserved > l.onHand {
-				p.found(s.last, "0 <= reserved <= on hand", name, "%d on hand and %d reserved at %s", l.onHand, l.reserved, location)
-			}
+		if l.OnHand < 0 || l.Reserved < 0 || l.Reserved > l.OnHand {
+			p.found(e.Time, "0 <= reserved <= on hand", e.ID, "%d on hand and %d reserved at %s", l.OnHand, l.Reserved, l.Location)
 		}
 	}
 }
