@@ -20,7 +20,7 @@ type Provider interface {
 	Do(ctx context.Context, task *api.CallProvider) (Answer, error)
 	Find(ctx context.Context, task *api.CallProvider) (a Answer, found bool, err error)
 	// Read takes a callback apart, whose signature is known to be right.
-	Read(body []byte) (*Callback, error)
+	Read(ctx context.Context, body []byte) (*Callback, error)
 	// Signature names the header that holds the signature of a callback, and the secret that it is
 	// made with.
 	Signature() (header, secret string)

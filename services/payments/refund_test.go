@@ -7,7 +7,7 @@ import (
 	"github.com/orderlane/orderlane/pkg/money"
 )
 
-func captured(t judge) *story {
+func paidFor(t judge) *story {
 	return authorized(t).when(Capture{Reference: "s1", Units: everything}).answer(ResultDone)
 }
 
@@ -17,7 +17,7 @@ func euro(cents int64) *money.Amount {
 }
 
 func TestUnitsAreGivenBackAtWhatTheyCost(t *testing.T) {
-	s := captured(t)
+	s := paidFor(t)
 	for _, reference := range []string{"r1", "r2", "r3"} {
 		s.when(Refund{Reference: reference, Units: units(2, 1)})
 		s.answer(ResultDone).is(StatusPartiallyRefunded)
@@ -33,7 +33,7 @@ func TestUnitsAreGivenBackAtWhatTheyCost(t *testing.T) {
 }
 
 func TestAnAmountIsGivenBackWithItsShareOfTheTax(t *testing.T) {
-	s := captured(t).when(Refund{Reference: "r1", Amount: euro(1999), Reason: "goodwill", Staff: true})
+	s := paidFor(t).when(Refund{Reference: "r1", Amount: euro(1999), Reason: "goodwill", Staff: true})
 	s.then("refund r1 requested:, 1999, #3 refund 1999 of #1").is(StatusCaptured)
 	if b := s.p.Sums.Balance(); b.Refunding != 1999 {
 		t.Errorf("the balance is %+v", b)
@@ -45,7 +45,7 @@ func TestAnAmountIsGivenBackWithItsShareOfTheTax(t *testing.T) {
 }
 
 func TestARefundIsGivenOnce(t *testing.T) {
-	s := captured(t).when(Refund{Reference: "r1", Units: units(1, 1)})
+	s := paidFor(t).when(Refund{Reference: "r1", Units: units(1, 1)})
 	s.when(Refund{Reference: "r1", Units: units(1, 1)}).then()
 	s.answer(ResultDone).then("refunded r1: 1299").answer(ResultDone).then()
 	s.when(Refund{Reference: "r1", Units: units(1, 1)}).then()
@@ -53,7 +53,7 @@ func TestARefundIsGivenOnce(t *testing.T) {
 
 func TestNoMoreIsGivenBackThanWasCaptured(t *testing.T) {
 	above := fault.Conflict("refund_above_captured", "")
-	s := captured(t)
+	s := paidFor(t)
 	for _, r := range []Refund{{Amount: euro(3999)}, {Units: units(1, 3)}, {Units: []Units{{1, 2}, {2, 4}}}} {
 		r.Reference, r.Staff = "r1", true
 		s.when(r).refused(above)
@@ -66,23 +66,23 @@ func TestNoMoreIsGivenBackThanWasCaptured(t *testing.T) {
 	payment(t).when(Refund{Reference: "r1", Amount: euro(1), Staff: true}).refused(above)
 	authorized(t).when(Refund{Reference: "r1", Amount: euro(1), Staff: true}).refused(above)
 	authorized(t).when(Refund{Reference: "r1", Delivery: true, Staff: true}).refused(above)
-	s = captured(t).when(Refund{Reference: "r1", Delivery: true})
+	s = paidFor(t).when(Refund{Reference: "r1", Delivery: true})
 	s.when(Refund{Reference: "r2", Delivery: true, Staff: true}).refused(above)
 }
 
 func TestARefundOfNothingIsRefused(t *testing.T) {
 	for _, r := range []Refund{{}, {Amount: euro(0)}, {Amount: euro(-5)}, {Amount: euro(5), Units: units(1, 1)}, {Amount: euro(5), Delivery: true}} {
 		r.Staff = true
-		captured(t).when(r).refused(fault.Invalid("nothing_to_refund", ""))
+		paidFor(t).when(r).refused(fault.Invalid("nothing_to_refund", ""))
 	}
 	dollars := money.Of(5, "USD")
-	captured(t).when(Refund{Amount: &dollars, Staff: true}).refused(fault.Invalid("wrong_currency", ""))
-	captured(t).when(Refund{Units: units(9, 1), Staff: true}).refused(fault.Invalid("unknown_line", ""))
-	captured(t).when(Refund{Units: units(1, -1), Staff: true}).refused(fault.Invalid("unknown_line", ""))
+	paidFor(t).when(Refund{Amount: &dollars, Staff: true}).refused(fault.Invalid("wrong_currency", ""))
+	paidFor(t).when(Refund{Units: units(9, 1), Staff: true}).refused(fault.Invalid("unknown_line", ""))
+	paidFor(t).when(Refund{Units: units(1, -1), Staff: true}).refused(fault.Invalid("unknown_line", ""))
 }
 
 func TestWhatWasGivenBackOutOfGoodwillIsNotGivenBackWithTheGoods(t *testing.T) {
-	s := captured(t).when(Refund{Reference: "r1", Amount: euro(3000), Staff: true}).answer(ResultDone)
+	s := paidFor(t).when(Refund{Reference: "r1", Amount: euro(3000), Staff: true}).answer(ResultDone)
 	s.when(Refund{Reference: "r2", Units: everything}).then("refund r2 requested: 1:0-2 2:0-3, 998, #4 refund 998 of #1")
 	s.answer(ResultDone).is(StatusRefunded)
 	if p := s.p.Sums; p.Revenue != 0 || p.Tax != 0 {
@@ -91,17 +91,17 @@ func TestWhatWasGivenBackOutOfGoodwillIsNotGivenBackWithTheGoods(t *testing.T) {
 }
 
 func TestARefundThatWasRefusedIsAskedForAgain(t *testing.T) {
-	s := captured(t).when(Refund{Reference: "r1", Units: units(2, 1)}).answer(ResultDeclined)
+	s := paidFor(t).when(Refund{Reference: "r1", Units: units(2, 1)}).answer(ResultDeclined)
 	s.then("refund r1 failed: refund_declined").is(StatusCaptured)
 	s.when(Refund{Reference: "r1", Units: units(2, 1)}).then("refund r1 requested: 2:0-1, 333, #4 refund 333 of #1")
 	s.answer(ResultDone).then("refunded r1: 333")
 	// Or by another reference.
-	s = captured(t).when(Refund{Reference: "r1", Units: units(2, 3)}).answer(ResultDeclined)
+	s = paidFor(t).when(Refund{Reference: "r1", Units: units(2, 3)}).answer(ResultDeclined)
 	s.when(Refund{Reference: "r2", Units: units(2, 3)}).then("refund r2 requested: 2:0-3, 1000, #4 refund 1000 of #1")
 }
 
 func TestARefundThatNobodyAnsweredIsNeverASecondOne(t *testing.T) {
-	s := captured(t).when(Refund{Reference: "r1", Amount: euro(3998)})
+	s := paidFor(t).when(Refund{Reference: "r1", Amount: euro(3998)})
 	s.woken().then("asked r1, #3 refund 3998 of #1, attempt 2")
 	for s.p.Refunds[0].State == opAsked {
 		s.woken()

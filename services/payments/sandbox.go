@@ -144,7 +144,7 @@ func digest(what, key string) string {
 func (s *sandbox) Signature() (header, secret string) { return "Sandbox-Signature", s.secret }
 
 // Read implements Provider.
-func (s *sandbox) Read(body []byte) (*Callback, error) {
+func (s *sandbox) Read(_ context.Context, body []byte) (*Callback, error) {
 	var c sandboxCallback
 	if err := json.Unmarshal(body, &c, json.RejectUnknownMembers(true)); err != nil {
 		return nil, fault.Invalid("webhook_unreadable", "the callback can't be read; it is a JSON object with id, order_id or key, and result")

@@ -30,6 +30,9 @@ func Add(p *service.Platform) {
 		known[sandboxName] = &sandbox{secret: secret, clock: p.Clock, callbacks: back}
 		p.Sup.Add(daemon.StageConsumers, daemon.Component{Name: "payments sandbox", Run: back.run})
 	}
+	if s.Payments.StripeKey != "" {
+		known[stripeName] = newStripe(s.Payments.StripeKey, s.Payments.StripeWebhookSecret, s.Payments.StripeURL, p.Clock)
+	}
 	p.AddWrite(write(known, s.Payments.CompleteWithin, p.Clock))
 	g := &gateway{providers: known, timeout: s.Payments.Timeout}
 	p.AddGateway(service.Gateway{

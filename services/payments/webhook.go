@@ -64,7 +64,7 @@ func (w *webhooks) accept(ctx context.Context, provider string, header func(stri
 	if err := checkSignature(header(name), secret, body, w.clock()); err != nil {
 		return err
 	}
-	c, err := p.Read(body)
+	c, err := p.Read(ctx, body)
 	if err != nil {
 		return err
 	}
