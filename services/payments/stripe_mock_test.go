@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe/stripe-go/v84"
+
 	api "github.com/orderlane/orderlane/api/payments"
 )
 
@@ -55,9 +57,9 @@ func TestStripeTakesTheShapeOfOurRequests(t *testing.T) {
 func TestStripeRefusesAnotherShape(t *testing.T) {
 	p := newStripe("sk_test_1", "", startStripeMock(t), func() time.Time { return noon })
 	t.Cleanup(p.http.CloseIdleConnections)
-	a, err := p.Do(t.Context(), &api.CallProvider{Operation: api.OperationAuthorize, Key: "k", Method: "stripe", Amount: 1299})
-	if err != nil || a.Result != api.ResultDeclined || a.Ref != "" {
-		t.Errorf("a payment without a currency: %+v, %v", a, err)
+	_, err := p.client.V1PaymentIntents.Create(t.Context(), &stripe.PaymentIntentCreateParams{Amount: stripe.Int64(1299)})
+	if _, refused := refusal(err); !refused {
+		t.Errorf("a payment without a currency: %v", err)
 	}
 }
 
