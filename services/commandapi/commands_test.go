@@ -40,7 +40,7 @@ const (
 )
 
 // writers are the services that commands go to.
-var writers = []string{"catalog", "ordering", "inventory", "payments", "shipping"}
+var writers = []string{"catalog", "ordering", "inventory", "payments", "shipping", "notifications"}
 
 // world is the command API before a broker in memory.
 type world struct {

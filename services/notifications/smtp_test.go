@@ -14,6 +14,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -256,7 +257,11 @@ func TestWhatAMailServerRefusesIsFinalOrTriedAgain(t *testing.T) {
 func TestAMailServerThatCannotBeUsedIsTriedAgain(t *testing.T) {
 	unusable := func(what string, c *mailServer) {
 		t.Helper()
+		open := countConnections(c)
 		wantFault(t, what, c.send(t.Context(), "a", aMessage(t, "Hello")), api.ReasonUnreachable, fault.Retry)
+		if n := open.Load(); n != 0 {
+			t.Errorf("%s: %d connections are left open", what, n)
+		}
 	}
 	s := &smtpServer{}
 	s.serve(t, "starttls", "shop")
@@ -287,6 +292,31 @@ func TestAMailServerThatCannotBeUsedIsTriedAgain(t *testing.T) {
 	if got := append(s.mails(), open.mails()...); len(got) != 0 {
 		t.Errorf("a mail got through: %q", got)
 	}
+}
+
+// countConnections returns how many connections of a transport are open.
+func countConnections(c *mailServer) *atomic.Int64 {
+	open, dial := new(atomic.Int64), c.dial
+	c.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		open.Add(1)
+		return &counted{Conn: conn, open: open}, nil
+	}
+	return open
+}
+
+type counted struct {
+	net.Conn
+	open *atomic.Int64
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
 }
 
 func TestAPasswordIsNotSentInTheClearToOthers(t *testing.T) {
@@ -333,6 +363,12 @@ func silent(t *testing.T, greeting string) *smtpServer {
 }
 
 func TestAMailServerThatHangsIsLeft(t *testing.T) {
+	started := time.Now()
+	defer func() {
+		if took := time.Since(started); took > 8*time.Second { // below the time of a connection
+			t.Errorf("that took %s", took)
+		}
+	}()
 	for what, greeting := range map[string]string{"before its greeting": "", "after its greeting": "220 mx.example\r\n"} {
 		s := silent(t, greeting)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
