@@ -99,10 +99,10 @@ func (b *bench) accepts(ctx context.Context, dir, name string, command func(api,
 	if err := p.Until(ctx, startWithin, 10*time.Millisecond, func() error { return listens(api) }); err != nil {
 		return 0, err
 	}
-	if _, err := load.Count(ctx, api, connections, 1000, &load.Backlog{}); err != nil {
+	if _, err := load.Count(ctx, load.Target{Addr: api}, connections, 1000, &load.Backlog{}); err != nil {
 		return 0, err
 	}
-	result, err := load.Closed(ctx, api, connections, b.lasting, &load.Backlog{})
+	result, err := load.Closed(ctx, load.Target{Addr: api}, connections, b.lasting, &load.Backlog{})
 	if err != nil {
 		return 0, errors.Join(err, p.Alive())
 	}

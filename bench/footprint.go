@@ -45,7 +45,7 @@ func measureFootprint(ctx context.Context, b *bench) error {
 		return err
 	}
 	_, _, err = s.drive(ctx, func(ctx context.Context, backlog *load.Backlog) (*load.Result, error) {
-		return load.Count(ctx, s.api, connections, orders, backlog)
+		return load.Count(ctx, load.Target{Addr: s.api}, connections, orders, backlog)
 	})
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ func measureLatency(ctx context.Context, b *bench) error {
 	before, cpuErr := s.proc.CPU()
 	done := b.profile(ctx, s, b.lasting)
 	result, seen, err := s.drive(ctx, func(ctx context.Context, _ *load.Backlog) (*load.Result, error) {
-		return load.Open(ctx, s.api, latencyConnections, perSec, b.lasting)
+		return load.Open(ctx, load.Target{Addr: s.api}, latencyConnections, perSec, b.lasting)
 	})
 	done()
 	if err != nil {

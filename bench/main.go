@@ -35,6 +35,7 @@ var measures = []struct {
 	{"waiting", measureWaiting},
 	{"rebuild", measureRebuild},
 	{"footprint", measureFootprint},
+	{"complete", measureComplete},
 }
 
 func main() {

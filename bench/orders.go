@@ -92,7 +92,7 @@ func (b *bench) through(ctx context.Context, k kind, partitions int) (t through,
 	before, cpuErr := s.proc.CPU()
 	done := b.profile(ctx, s, b.lasting)
 	result, seen, err := s.drive(ctx, func(ctx context.Context, backlog *load.Backlog) (*load.Result, error) {
-		return load.Closed(ctx, s.api, connections, b.lasting, backlog)
+		return load.Closed(ctx, load.Target{Addr: s.api}, connections, b.lasting, backlog)
 	})
 	done()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // row is one line of the table: a measure, what it should be, and what it is.
 type row struct {
 	measure  string
-	goal     string
+	goal     string // empty if there is none
 	measured string
 	baseline string // what the measure's baseline reached in the same run; empty if there is none
 	ratio    string
@@ -37,10 +37,13 @@ func (r *report) print(w io.Writer) error {
 	fmt.Fprintln(t, strings.Join([]string{"MEASURE", "GOAL", "MEASURED", "BASELINE", "RATIO", ""}, "\t"))
 	for _, r := range r.rows {
 		verdict := "not met"
-		if r.met {
+		switch {
+		case r.goal == "":
+			verdict = ""
+		case r.met:
 			verdict = "met"
 		}
-		fmt.Fprintln(t, strings.Join([]string{r.measure, r.goal, r.measured, dash(r.baseline), dash(r.ratio), verdict}, "\t"))
+		fmt.Fprintln(t, strings.Join([]string{r.measure, dash(r.goal), r.measured, dash(r.baseline), dash(r.ratio), verdict}, "\t"))
 	}
 	if err := t.Flush(); err != nil {
 		return err

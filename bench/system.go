@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +44,8 @@ type system struct {
 	bench      *bench
 	dir        string
 	partitions int
-	postgres   string // URL of a database of its own, or empty
+	services   []string // to run, of ours; none: all
+	postgres   string   // URL of a database of its own, or empty
 
 	proc     *child.Process
 	api      string // host:port
@@ -56,7 +58,7 @@ type system struct {
 // newSystem prepares the place of a system. Nothing runs yet.
 func (b *bench) newSystem(ctx context.Context, k kind, partitions int) (*system, error) {
 	b.systems++
-	s := &system{kind: k, bench: b, partitions: partitions, dir: filepath.Join(b.dir, fmt.Sprintf("%02d-%v", b.systems, k))}
+	s := &system{kind: k, bench: b, partitions: partitions, services: spine, dir: filepath.Join(b.dir, fmt.Sprintf("%02d-%v", b.systems, k))}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -106,11 +108,14 @@ func (s *system) launch(ctx context.Context, args ...string) (err error) {
 	}
 	s.api, s.operator, s.brokers = addrs[0], addrs[1], []string{addrs[2]}
 	binary := s.bench.binary
-	all := append([]string{"serve"}, spine...)
+	all := append([]string{"serve"}, s.services...)
 	all = append(all,
-		"--sample", "--listen", s.api, "--operator-listen", s.operator, "--data", s.dir,
+		"--listen", s.api, "--operator-listen", s.operator, "--data", s.dir,
 		"--kafka-partitions", strconv.Itoa(s.partitions), "--embedded-listen", addrs[2],
 	)
+	if len(s.services) == 0 || slices.Contains(s.services, "catalog") {
+		all = append(all, "--sample")
+	}
 	all = append(all, s.bench.settings...)
 	brokers, postgres := "--kafka-brokers", "--postgres"
 	if s.kind == theirs {
@@ -190,7 +195,7 @@ func (s *system) warm(ctx context.Context) error {
 		}
 	}
 	_, _, err := s.drive(ctx, func(ctx context.Context, backlog *load.Backlog) (*load.Result, error) {
-		return load.Count(ctx, s.api, 16, orders, backlog)
+		return load.Count(ctx, load.Target{Addr: s.api}, 16, orders, backlog)
 	})
 	return err
 }

@@ -3,12 +3,15 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,54 +21,101 @@ const answerWithin = 30 * time.Second
 // products are what the orders are for; all names have the same length, so that requests do.
 var products = [...]string{"TEA-001", "TEA-002", "POT-001", "CUP-001", "BOOK-01"}
 
-// body is the order of the API's documentation, by one of 10,000 customers.
-const body = `{"customer_id": "c-00000", "email": "ada@example.com", "currency": "EUR", "lines": [{"sku": "TEA-001", "quantity": 2}], ` +
-	`"ship_to": {"name": "Ada Lovelace", "street": "12 St James Square", "postal_code": "SW1Y 4JH", "city": "London", "country": "GB"}, ` +
-	`"delivery": "standard", "payment": {"method": "sandbox_approve"}}`
+// Target is a server, and what is ordered from it.
+type Target struct {
+	Addr   string // host:port
+	Lines  int    // of each order, each of another product: 1 to 5; 1 if 0
+	Method string // of payment; sandbox_approve if empty
+}
 
-// conn is one keep-alive connection. Requests are bytes that are made once and changed in
-// place; of answers only what is needed is looked at. It is for one goroutine.
+// body is the order of the API's documentation, by one of 10,000 customers.
+func (t Target) body() string {
+	var lines []string
+	for i := range max(1, t.Lines) {
+		lines = append(lines, fmt.Sprintf(`{"sku": %q, "quantity": 2}`, products[i]))
+	}
+	return `{"customer_id": "c-00000", "email": "ada@example.com", "currency": "EUR", "lines": [` + strings.Join(lines, ", ") + `], ` +
+		`"ship_to": {"name": "Ada Lovelace", "street": "12 St James Square", "postal_code": "SW1Y 4JH", "city": "London", "country": "GB"}, ` +
+		`"delivery": "standard", "payment": {"method": "` + cmp.Or(t.Method, "sandbox_approve") + `"}}`
+}
+
+// conn is one keep-alive connection. Of answers only what is needed is looked at. It is for
+// one goroutine.
 type conn struct {
 	net.Conn
-	in       *bufio.Reader
+	in *bufio.Reader
+}
+
+func open(addr string) (conn, error) {
+	c, err := net.DialTimeout("tcp", addr, answerWithin)
+	if err != nil {
+		return conn{}, err
+	}
+	return conn{Conn: c, in: bufio.NewReaderSize(c, 4096)}, nil
+}
+
+// send sends a request and reads its answer. The body is there until the next request.
+func (c *conn) send(request []byte) (body []byte, status int, err error) {
+	if err := c.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+		return nil, 0, err
+	}
+	if _, err := c.Write(request); err != nil {
+		return nil, 0, err
+	}
+	return c.answer()
+}
+
+// post is a request as it is sent.
+func post(addr, path, body string) []byte {
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		path, addr, len(body), body)
+}
+
+// orderer is a connection that orders are placed on: the request is made once and changed
+// in place.
+type orderer struct {
+	conn
 	request  []byte
-	customer []byte // of request: five digits
-	product  []byte // of request
+	customer []byte   // of request: five digits
+	products [][]byte // of request
 	n        int
 }
 
 // dial connects to a server. Connections begin at different customers and products.
-func dial(addr string, begin int) (*conn, error) {
-	c, err := net.DialTimeout("tcp", addr, answerWithin)
+func dial(t Target, begin int) (*orderer, error) {
+	c, err := open(t.Addr)
 	if err != nil {
 		return nil, err
 	}
-	request := fmt.Appendf(nil, "POST /v1/orders HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		addr, len(body), body)
+	o := &orderer{conn: c, request: post(t.Addr, "/v1/orders", t.body()), n: begin}
 	at := func(s string, n int) []byte {
-		i := bytes.Index(request, []byte(s))
-		return request[i : i+n : i+n]
+		i := bytes.Index(o.request, []byte(s))
+		return o.request[i : i+n : i+n]
 	}
-	return &conn{
-		Conn: c, in: bufio.NewReaderSize(c, 4096), request: request,
-		customer: at("00000", 5), product: at(products[0], len(products[0])), n: begin,
-	}, nil
+	o.customer = at("00000", 5)
+	for i := range max(1, t.Lines) {
+		o.products = append(o.products, at(products[i], len(products[i])))
+	}
+	return o, nil
 }
 
 // place sends one order and reads the answer: the order's id, if the status is 202.
-func (c *conn) place() (id ID, status int, err error) {
-	c.n++
-	for i, n := len(c.customer)-1, c.n%10_000; i >= 0; i, n = i-1, n/10 {
-		c.customer[i] = byte('0' + n%10)
+func (o *orderer) place() (id ID, status int, err error) {
+	o.n++
+	for i, n := len(o.customer)-1, o.n%10_000; i >= 0; i, n = i-1, n/10 {
+		o.customer[i] = byte('0' + n%10)
 	}
-	copy(c.product, products[c.n%len(products)])
-	if err := c.SetDeadline(time.Now().Add(answerWithin)); err != nil {
-		return id, 0, err
+	for i, p := range o.products {
+		copy(p, products[(o.n+i)%len(products)])
 	}
-	if _, err := c.Write(c.request); err != nil {
-		return id, 0, err
+	body, status, err := o.send(o.request)
+	if err == nil && status == http.StatusAccepted {
+		i := bytes.Index(body, idMember)
+		if i < 0 || id.parse(body[i+len(idMember):]) != nil {
+			return id, 0, fmt.Errorf("an answer without the order's id: %s", body)
+		}
 	}
-	return c.answer()
+	return id, status, err
 }
 
 var (
@@ -75,25 +125,25 @@ var (
 )
 
 // answer reads one answer.
-func (c *conn) answer() (id ID, status int, err error) {
+func (c *conn) answer() (body []byte, status int, err error) {
 	length := -1
 	for first := true; ; first = false {
 		line, err := c.in.ReadSlice('\n')
 		if err != nil {
-			return id, 0, fmt.Errorf("read the answer: %w", err)
+			return nil, 0, fmt.Errorf("read the answer: %w", err)
 		}
 		switch {
 		case first:
 			if len(line) < 12 {
-				return id, 0, fmt.Errorf("%q is no answer", line)
+				return nil, 0, fmt.Errorf("%q is no answer", line)
 			}
 			if status, err = strconv.Atoi(string(line[9:12])); err != nil {
-				return id, 0, fmt.Errorf("%q is no answer: %w", line, err)
+				return nil, 0, fmt.Errorf("%q is no answer: %w", line, err)
 			}
 			continue
 		case bytes.HasPrefix(line, contentLength):
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(line[len(contentLength):]))); err != nil {
-				return id, 0, fmt.Errorf("length of the answer: %w", err)
+				return nil, 0, fmt.Errorf("length of the answer: %w", err)
 			}
 			continue
 		case len(line) > 2:
@@ -102,20 +152,14 @@ func (c *conn) answer() (id ID, status int, err error) {
 		break
 	}
 	if length < 0 || length > c.in.Size() {
-		return id, 0, fmt.Errorf("an answer of %d bytes", length)
+		return nil, 0, fmt.Errorf("an answer of %d bytes", length)
 	}
-	data, err := c.in.Peek(length)
+	body, err = c.in.Peek(length)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return id, 0, fmt.Errorf("read the answer: %w", err)
+		return nil, 0, fmt.Errorf("read the answer: %w", err)
 	}
-	if status == 202 {
-		i := bytes.Index(data, idMember)
-		if i < 0 || id.parse(data[i+len(idMember):]) != nil {
-			return id, 0, fmt.Errorf("an answer without the order's id: %s", data)
-		}
-	}
-	_, err = c.in.Discard(length)
-	return id, status, err
+	_, err = c.in.Discard(length) // what was peeked stays in the buffer until the next read
+	return body, status, err
 }
 
 // ID is an order's id, a UUID.

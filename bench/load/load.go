@@ -58,8 +58,8 @@ func (b *Backlog) wait(ctx context.Context) error {
 
 // Closed places orders for the given time over some connections, each of which sends when it
 // has its answer. Any answer but 202 is an error.
-func Closed(ctx context.Context, addr string, connections int, lasting time.Duration, backlog *Backlog) (*Result, error) {
-	return run(ctx, addr, connections, func(ctx context.Context, start time.Time, _, _ int) (time.Duration, bool) {
+func Closed(ctx context.Context, target Target, connections int, lasting time.Duration, backlog *Backlog) (*Result, error) {
+	return run(ctx, target, connections, func(ctx context.Context, start time.Time, _, _ int) (time.Duration, bool) {
 		if backlog.wait(ctx) != nil {
 			return 0, false
 		}
@@ -70,9 +70,9 @@ func Closed(ctx context.Context, addr string, connections int, lasting time.Dura
 }
 
 // Count is Closed for a number of orders instead of a time.
-func Count(ctx context.Context, addr string, connections, orders int, backlog *Backlog) (*Result, error) {
+func Count(ctx context.Context, target Target, connections, orders int, backlog *Backlog) (*Result, error) {
 	var sent atomic.Int64
-	return run(ctx, addr, connections, func(ctx context.Context, start time.Time, _, _ int) (time.Duration, bool) {
+	return run(ctx, target, connections, func(ctx context.Context, start time.Time, _, _ int) (time.Duration, bool) {
 		if backlog.wait(ctx) != nil {
 			return 0, false
 		}
@@ -84,9 +84,9 @@ func Count(ctx context.Context, addr string, connections, orders int, backlog *B
 // Open places orders at a rate per second for the given time, whether or not earlier ones are
 // answered, as long as a connection is free. An order that is sent late counts from when it
 // was due.
-func Open(ctx context.Context, addr string, connections int, rate float64, lasting time.Duration) (*Result, error) {
+func Open(ctx context.Context, target Target, connections int, rate float64, lasting time.Duration) (*Result, error) {
 	gap := time.Duration(float64(time.Second) / rate)
-	return run(ctx, addr, connections, func(ctx context.Context, start time.Time, connection, n int) (time.Duration, bool) {
+	return run(ctx, target, connections, func(ctx context.Context, start time.Time, connection, n int) (time.Duration, bool) {
 		due := time.Duration(n*connections+connection) * gap
 		if due >= lasting {
 			return 0, false
@@ -107,12 +107,12 @@ func Open(ctx context.Context, addr string, connections int, rate float64, lasti
 // next says when the n-th order of a connection was due; false ends the connection.
 type next func(ctx context.Context, start time.Time, connection, n int) (due time.Duration, more bool)
 
-func run(ctx context.Context, addr string, connections int, next next) (*Result, error) {
+func run(ctx context.Context, target Target, connections int, next next) (*Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	conns := make([]*conn, connections)
+	conns := make([]*orderer, connections)
 	for i := range conns {
-		c, err := dial(addr, i*997)
+		c, err := dial(target, i*997)
 		if err != nil {
 			return nil, err
 		}
@@ -142,14 +142,14 @@ func run(ctx context.Context, addr string, connections int, next next) (*Result,
 	return r, nil
 }
 
-func (c *conn) drive(ctx context.Context, start time.Time, connection int, next next) ([]Order, error) {
+func (o *orderer) drive(ctx context.Context, start time.Time, connection int, next next) ([]Order, error) {
 	orders := make([]Order, 0, 1024)
 	for n := 0; ; n++ {
 		due, more := next(ctx, start, connection, n)
 		if !more {
 			return orders, nil
 		}
-		id, status, err := c.place()
+		id, status, err := o.place()
 		if err != nil {
 			return nil, fmt.Errorf("place an order: %w", err)
 		}

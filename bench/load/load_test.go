@@ -40,7 +40,7 @@ func accepted(int64) int { return http.StatusAccepted }
 
 func TestEveryAcceptedOrderIsNamedOnce(t *testing.T) {
 	addr, placed := server(t, accepted, func(int64) {})
-	r, err := load.Count(t.Context(), addr, 4, 100, &load.Backlog{})
+	r, err := load.Count(t.Context(), load.Target{Addr: addr}, 4, 100, &load.Backlog{})
 	if err != nil || r.Accepted() != 100 || placed.Load() != 100 {
 		t.Fatalf("%v: %d of %d orders", err, r.Accepted(), placed.Load())
 	}
@@ -63,7 +63,7 @@ func TestAnOrderThatIsNotAcceptedEndsTheLoad(t *testing.T) {
 		}
 		return http.StatusAccepted
 	}, func(int64) {})
-	_, err := load.Count(t.Context(), addr, 2, 100, &load.Backlog{})
+	_, err := load.Count(t.Context(), load.Target{Addr: addr}, 2, 100, &load.Backlog{})
 	if err == nil || !strings.Contains(err.Error(), "503") {
 		t.Fatalf("got %v", err)
 	}
@@ -78,7 +78,7 @@ func TestAnOpenLoadCountsFromWhenAnOrderWasDue(t *testing.T) {
 			<-time.After(stall)
 		}
 	})
-	r, err := load.Open(t.Context(), addr, 1, 100, 300*time.Millisecond)
+	r, err := load.Open(t.Context(), load.Target{Addr: addr}, 1, 100, 300*time.Millisecond)
 	if err != nil || r.Accepted() != 30 {
 		t.Fatalf("%v: %d orders", err, r.Accepted())
 	}
@@ -96,7 +96,7 @@ func TestABacklogHoldsTheLoadBack(t *testing.T) {
 	backlog := &load.Backlog{Limit: 20}
 	done := make(chan error, 1)
 	go func() {
-		_, err := load.Count(ctx, addr, 1, 50, backlog)
+		_, err := load.Count(ctx, load.Target{Addr: addr}, 1, 50, backlog)
 		done <- err
 	}()
 	for visible := int64(0); visible < 50; visible += 10 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/pprof"
 	"strings"
 	"time"
 )
@@ -132,7 +133,7 @@ func (s *Supervisor) start(ctx, grace context.Context, abandon func()) error {
 			}
 			c := s.stages[s.now][i]
 			if c.Start != nil {
-				if err := c.Start(ctx); err != nil {
+				if err := labelled(c.Name, c.Start)(ctx); err != nil {
 					if ctx.Err() != nil { // a signal or a failed component came first, and is the reason
 						return nil
 					}
@@ -161,7 +162,7 @@ func (s *Supervisor) launch(grace context.Context, stage Stage, c Component, aba
 	}
 	go func() {
 		defer close(r.done)
-		err := c.Run(ctx)
+		err := labelled(c.Name, c.Run)(ctx)
 		if ctx.Err() != nil {
 			if err != nil && !errors.Is(err, context.Canceled) {
 				s.log.Warn("ended with an error", "component", c.Name, "error", err)
@@ -177,6 +178,20 @@ func (s *Supervisor) launch(grace context.Context, stage Stage, c Component, aba
 		}
 		abandon()
 	}()
+}
+
+// ProfileLabel is the label that tells, in profiles of the process, which component the
+// work was for. It holds the component's name. Work that is for no component, such as the garbage
+// collector's, has none.
+const ProfileLabel = "component"
+
+// labelled returns a function that calls do, with the component's name on this goroutine and on all
+// that it starts.
+func labelled(name string, do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) (err error) {
+		pprof.Do(ctx, pprof.Labels(ProfileLabel, name), func(ctx context.Context) { err = do(ctx) })
+		return err
+	}
 }
 
 // stop ends the stages in reverse, each one's components at once, and names what did not
