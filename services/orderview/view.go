@@ -12,6 +12,7 @@ import (
 	"github.com/orderlane/orderlane/api/catalog"
 	"github.com/orderlane/orderlane/api/fulfilment"
 	"github.com/orderlane/orderlane/api/inventory"
+	"github.com/orderlane/orderlane/api/notifications"
 	"github.com/orderlane/orderlane/api/ordering"
 	"github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/api/shipping"
@@ -104,7 +105,7 @@ func (*view) Version() int { return viewVersion }
 // commandTopics are the topics whose commands have a status here.
 func commandTopics() []string {
 	var topics []string
-	for _, service := range []string{catalog.Service, ordering.Service, inventory.Service, payments.Service, shipping.Service} {
+	for _, service := range []string{catalog.Service, ordering.Service, inventory.Service, payments.Service, shipping.Service, notifications.Service} {
 		topics = append(topics, bus.CommandsTopic(service))
 	}
 	return topics
