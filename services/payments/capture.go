@@ -97,7 +97,7 @@ func (e Captured) evolve(p Payment) Payment {
 
 func (e CaptureFailed) evolve(p Payment) Payment {
 	p = e.post(p)
-	if k := p.capture(e.Reference); k != nil && k.State != opDone {
+	if k := p.capture(e.Reference); k != nil && k.State != opDone && k.State != opGivenUp {
 		k.State, k.Silent = opFailed, e.Code == CodeSilent
 	}
 	return p

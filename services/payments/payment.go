@@ -152,7 +152,7 @@ func (p *Payment) authorizationStatus() Status {
 		return StatusRequiresAction
 	case a.Approved && len(p.Captures) > 0 && !p.open(): // all that was dispatched cost nothing
 		return StatusCaptured
-	case a.State == authLive, a.State == authVoiding && a.Approved:
+	case a.State == authLive, a.State == authVoiding && a.Approved && !a.Late:
 		return StatusAuthorized
 	}
 	return StatusPending

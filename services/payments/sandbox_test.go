@@ -128,7 +128,9 @@ func TestTheSandboxCallsBackAMomentLater(t *testing.T) {
 		go func() { ended <- c.run(ctx) }()
 		c.add("o-1/authorize/1/", Answer{Result: api.ResultDone})
 		c.add("o-2/authorize/1/", Answer{Result: api.ResultDone})
-		time.Sleep(time.Minute)
+		if err := pause(ctx, time.Minute); err != nil {
+			t.Error(err)
+		}
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
