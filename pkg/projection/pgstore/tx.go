@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -97,7 +98,11 @@ var arrayTypes = map[projection.Kind]string{
 	projection.Float: "double precision[]", projection.Bytes: "bytea[]",
 }
 
-// Upsert queues one statement for all rows, with an array per column.
+// upsertRows is how many rows one statement takes: the server keeps them in work_mem, and what
+// does not fit goes through a file.
+const upsertRows = 1000
+
+// Upsert queues a statement for each thousand rows, with an array per column.
 func (t *tx) Upsert(_ context.Context, table projection.Table, rows [][]any) error {
 	if len(rows) == 0 {
 		return nil
@@ -108,16 +113,20 @@ func (t *tx) Upsert(_ context.Context, table projection.Table, rows [][]any) err
 	}
 	var sql strings.Builder
 	sql.WriteString("INSERT INTO " + table.Name + " AS t (" + table.Names() + ") SELECT * FROM unnest(")
-	args := make([]any, len(table.Columns))
 	for i, c := range table.Columns {
 		if i > 0 {
 			sql.WriteString(", ")
 		}
 		fmt.Fprintf(&sql, "$%d::%s", i+1, arrayTypes[c.Kind])
-		args[i] = &column{rows: rows, index: i, kind: c.Kind}
 	}
 	sql.WriteString(")" + table.OnConflict())
-	t.queue(sql.String(), args)
+	for part := range slices.Chunk(rows, upsertRows) {
+		args := make([]any, len(table.Columns))
+		for i, c := range table.Columns {
+			args[i] = &column{rows: part, index: i, kind: c.Kind}
+		}
+		t.queue(sql.String(), args)
+	}
 	return nil
 }
 
