@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	catalog "github.com/orderlane/orderlane/api/catalog"
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -18,7 +18,7 @@ import (
 // memory by every instance, which reads all partitions from their start. Orders are priced
 // from it and never from what a client says. It is safe for concurrent use.
 type PriceList struct {
-	awaiting atomic.Int64 // commands that wait for knowledge
+	places chan struct{} // of commands that wait for knowledge
 
 	mu      sync.RWMutex
 	offers  map[string]*listed  // by stream
@@ -41,7 +41,7 @@ type waiter struct {
 // NewPriceList returns an empty list.
 func NewPriceList() *PriceList {
 	return &PriceList{
-		offers: make(map[string]*listed), waiting: make(map[string][]waiter), next: make(map[kafka.Partition]int64),
+		places: make(chan struct{}, maxAwaiting), offers: make(map[string]*listed), waiting: make(map[string][]waiter), next: make(map[kafka.Partition]int64),
 		broken: func(string, string) {},
 	}
 }
@@ -86,20 +86,33 @@ func (l *PriceList) Offer(sku string) Offer {
 	return Offer{}
 }
 
-// maxAwaiting is how many commands may wait for knowledge at once: a part of a window, so
-// that made-up tokens hold up nobody else's partition.
-const maxAwaiting = 256
+// Bounds of waiting for knowledge: how many commands may do so at once, a part of a window, and
+// how long the others may wait for their turn to. So many that name what is on its way are decided
+// in the light of it, and made-up tokens hold up nobody else's partition for long.
+const (
+	maxAwaiting = 256
+	turnWait    = 250 * time.Millisecond
+)
 
-// enter takes a place among those who wait; false if there is none left.
-func (l *PriceList) enter() bool {
-	if l.awaiting.Add(1) <= maxAwaiting {
+// enter takes a place among those who wait; false if none has become free in time.
+func (l *PriceList) enter(ctx context.Context) bool {
+	select {
+	case l.places <- struct{}{}:
 		return true
+	default:
 	}
-	l.awaiting.Add(-1)
+	timer := time.NewTimer(turnWait)
+	defer timer.Stop()
+	select {
+	case l.places <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 	return false
 }
 
-func (l *PriceList) leave() { l.awaiting.Add(-1) }
+func (l *PriceList) leave() { <-l.places }
 
 // Await returns when the list knows a stream up to a version, or with ctx's error. Streams
 // that are no products are not waited for.

@@ -251,3 +251,21 @@ func TestThePriceListIsSafeForConcurrentUse(t *testing.T) {
 		t.Errorf("it remembers who has long gone: %v", l.waiting)
 	}
 }
+
+func TestOnlySoManyWaitForKnowledgeAndTheOthersForTheirTurn(t *testing.T) {
+	l := NewPriceList()
+	for range maxAwaiting {
+		if !l.enter(t.Context()) {
+			t.Fatal("there are fewer places than were promised")
+		}
+	}
+	entered := make(chan bool)
+	go func() { entered <- l.enter(t.Context()) }()
+	l.leave()
+	if !<-entered {
+		t.Error("a place that has become free is not taken")
+	}
+	if l.enter(t.Context()) {
+		t.Error("more wait than there are places")
+	}
+}

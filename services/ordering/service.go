@@ -184,8 +184,8 @@ func awaitTokens(ctx context.Context, prices *PriceList) error {
 	if err != nil {
 		return fmt.Errorf("ordering: consistency tokens of a command: %w", err)
 	}
-	if !prices.enter() {
-		return nil // too many wait already: decide on what is known
+	if !prices.enter(ctx) {
+		return ctx.Err() // too many wait already: decide on what is known
 	}
 	defer prices.leave()
 	wait, cancel := context.WithTimeout(ctx, knowledgeWait)
