@@ -10,6 +10,9 @@
 // the consumer hands it the records of its partitions, which wait in one queue, and Run takes
 // whatever waits from all partitions and commits it together. The batch is what came in
 // while the last one was being written, so there is no timer and no batch size to tune.
+// A view that is far behind takes large batches, since an index that is written in no order
+// costs a page for each entry in a small one, and folds the next batch while one is being
+// written (Twin). Rows that have an end are deleted a few at a time (Keeper).
 //
 // # What holds
 //
