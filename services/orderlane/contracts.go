@@ -240,7 +240,7 @@ func headersSchema() object {
 			bus.HeaderDigest:        text("Of a command, and of its answer: digest of the request's body."),
 			bus.HeaderIfVersion:     text("Of a command: refuse it at another version of the stream; -1: if there is none."),
 			bus.HeaderAfter:         text("Of a command: consistency tokens to know before deciding."),
-			bus.HeaderReplyTo:       text("Of a command: the partition of " + bus.OutcomesTopic + " where a caller waits."),
+			bus.HeaderReplyTo:       text("Of a command: the partition of " + bus.OutcomesTopic + " where a caller waits; -1: of a command between services, which nobody waits for, or its outcome."),
 			bus.HeaderStatus:        text("Of an outcome: " + strings.Join([]string{"succeeded", "refused", "parked", "failed"}, ", ") + "."),
 			bus.HeaderDiscard:       text("Of a parked command: an operator gives it up, for this reason."),
 		},
