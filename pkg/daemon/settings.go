@@ -38,7 +38,7 @@ type Settings struct {
 	Shop string `name:"shop" env:"ORDERLANE_SHOP" placeholder:"FILE" help:"YAML file with tax rates and ways of delivery. Empty: those of services/ordering/shop.yaml."`
 
 	DrainDeadline    time.Duration `name:"drain-deadline" env:"ORDERLANE_DRAIN_DEADLINE" default:"10s" help:"How long a stopping process may take to finish what is in flight."`
-	OutcomeRetention time.Duration `name:"outcome-retention" env:"ORDERLANE_OUTCOME_RETENTION" default:"168h" help:"How long outcomes, and with them idempotency keys, are kept; at least 24h."`
+	OutcomeRetention time.Duration `name:"outcome-retention" env:"ORDERLANE_OUTCOME_RETENTION" default:"168h" help:"How long outcomes, idempotency keys and the status of commands are kept; at least 24h."`
 }
 
 // KafkaSettings say where the broker is and how to consume from it.
