@@ -1,8 +1,10 @@
 package notifications
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -65,27 +67,26 @@ func openOutbox(dir string, most int) (*outbox, error) {
 
 // send implements transport. A mail whose file is there is not written again.
 func (b *outbox) send(_ context.Context, name string, m *mail.Msg) error {
+	var data bytes.Buffer // go-mail writes in many small pieces
+	if _, err := m.WriteTo(&data); err != nil {
+		return fmt.Errorf("notifications: write the mail %s", name) // go-mail's error might name who gets it
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := b.write(name+mailFile, m); err != nil {
+	if err := b.write(name+mailFile, data.Bytes()); err != nil {
 		return fault.Unavailable(api.ReasonUnwritable, "the mail can't be put into the outbox: %v", err)
 	}
 	return nil
 }
 
-func (b *outbox) write(name string, m *mail.Msg) error {
+func (b *outbox) write(name string, data []byte) error {
 	at, there := slices.BinarySearch(b.names, name)
 	if there {
 		return nil
 	}
 	path := filepath.Join(b.dir, name)
 	partial := strings.TrimSuffix(path, mailFile) + partialFile
-	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = m.WriteTo(f)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := os.WriteFile(partial, data, 0o600); err != nil {
 		return err
 	}
 	if err := os.Rename(partial, path); err != nil {
