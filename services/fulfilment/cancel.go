@@ -8,35 +8,42 @@ import (
 // cancel works on the oldest request to cancel. Shipping has the last word about what is
 // prepared already; lines are given up all or none.
 func (p *Process) cancel(do func(Asks)) {
-	if len(p.Cancels) == 0 {
+	for len(p.Cancels) > 0 {
+		c := &p.Cancels[0]
+		refuse, late := Asks{Refuse: reasonDispatched}, false
+		if c.Over {
+			refuse = Asks{Forget: 1} // ordering has told the customer no already
+		}
+		switch {
+		case c.Stage == "":
+			lines := p.targets(c)
+			stops := p.stops(c, lines)
+			switch late = len(lines) == 0 || p.tooLate(c, lines); {
+			case late:
+				do(refuse)
+			case len(stops) > 0:
+				do(Asks{Stop: stops})
+			default:
+				do(p.drop(lines, c.reference()))
+			}
+		case c.Stage == CancelStopping && !p.stopping(c):
+			if late = c.Late; late {
+				do(refuse) // and what was kept back goes out after all
+			} else {
+				do(p.drop(p.targets(c), c.reference()))
+			}
+		}
+		if late && refuse.Forget > 0 {
+			continue // with the next one
+		}
+		if c.Stage == CancelUndoing && p.undone(c) {
+			done := &CancelDone{Lines: c.Lines}
+			if len(p.live()) == 0 {
+				done.Lines = nil
+			}
+			do(Asks{Cancel: done})
+		}
 		return
-	}
-	c := &p.Cancels[0]
-	if c.Stage == "" {
-		lines := p.targets(c)
-		switch stops := p.stops(c, lines); {
-		case len(lines) == 0:
-			do(Asks{Cancel: &CancelDone{Lines: c.Lines}}) // all of it is given up already
-		case p.tooLate(c, lines):
-			do(Asks{Refuse: reasonDispatched})
-		case len(stops) > 0:
-			do(Asks{Stop: stops})
-		default:
-			do(p.drop(lines, c.reference()))
-		}
-	} else if c.Stage == CancelStopping && !p.stopping() {
-		if c.Late {
-			do(Asks{Refuse: reasonDispatched}) // and what was kept back goes out after all
-		} else {
-			do(p.drop(p.targets(c), c.reference()))
-		}
-	}
-	if c.Stage == CancelUndoing && p.undone(c) {
-		done := &CancelDone{Lines: c.Lines}
-		if len(p.live()) == 0 {
-			done.Lines = nil
-		}
-		do(Asks{Cancel: done})
 	}
 }
 
@@ -73,18 +80,23 @@ func (p *Process) stops(c *Cancel, lines []int) []Stop {
 			}
 		}
 		if len(held) > 0 {
-			stops = append(stops, Stop{
-				Number: i + 1, Shipment: shipmentID(p.Order, s.Location, i+1), Reference: c.reference(), Lines: held,
-			})
+			stops = append(stops, p.stop(i+1, Question{c.reference(), held}))
 		}
 	}
 	return stops
 }
 
-// stopping reports whether shipping still has to answer.
-func (p *Process) stopping() bool {
-	return slices.ContainsFunc(p.Ships, func(s Shipment) bool { return s.Stop != "" })
+func (p *Process) stop(number int, q Question) Stop {
+	return Stop{Number: number, Shipment: shipmentID(p.Order, p.Ships[number-1].Location, number), Question: q}
 }
+
+// stopping reports whether shipping still has to answer for a request.
+func (p *Process) stopping(c *Cancel) bool {
+	return slices.ContainsFunc(p.Ships, func(s Shipment) bool { return s.asked(c) })
+}
+
+// asked reports whether shipping still has to answer about a shipment for a request.
+func (s *Shipment) asked(c *Cancel) bool { return s.Stop != nil && s.Stop.Reference == c.reference() }
 
 // undone reports whether nothing is held any more for a request's lines.
 func (p *Process) undone(c *Cancel) bool {
@@ -100,7 +112,7 @@ func (p *Process) undone(c *Cancel) bool {
 // answered ends the oldest request: ordering knows what became of it.
 func (p *Process) answered() {
 	p.Cancels = without(p.Cancels, 0)
-	if len(p.live()) == 0 && p.Failed == nil {
+	if len(p.live()) == 0 {
 		p.Closed = true
 	}
 }

@@ -58,6 +58,33 @@ func TestALineThatWasBilledIsVoided(t *testing.T) {
 		then(MoveOrder{To: OrderCancelled, Version: 3}).asks(Asks{Confirm: true}) // again: the first time it was cancelling
 }
 
+func TestARefusalThatHitsTheNextRequestHoldsUpNothing(t *testing.T) {
+	north := shipmentID(order, "north", 2)
+	s := func() *story {
+		return tell(t, placedAndPaid()...).
+			then(allocated(1, Part{"main", 2}), allocated(2, Part{"north", 1}), confirmed, dispatched(main1, Item{1, 2})).
+			then(Cancelling{Version: 3, Lines: []int{1}}).late().asks(Asks{
+			Refuse: "already_dispatched", Capture: []Parcel{{Number: 1, ID: main1, Customer: "c-42", Location: "main", Goods: []Goods{teas}}},
+		}).
+			then(SettleCapture{Shipment: main1}, MoveOrder{To: OrderCancelRefused, Version: 4}).
+			then(Cancelling{Version: 5, Lines: []int{2}}).
+			asks(Asks{Stop: []Stop{{Number: 2, Shipment: north, Question: Question{"cancel-5", []int{2}}}}}).
+			then(MoveOrder{To: OrderCancelRefused, Version: 6}). // by the question of before, asked again
+			waits(StepStopping, "shipping to say whether 1 shipment can still be kept back; 1 shipment to be delivered", 30*time.Second).
+			late().asks(Asks{Stop: []Stop{{Number: 2, Shipment: north, Question: Question{"cancel-5", []int{2}}}}}).
+			then(MoveOrder{To: OrderCancelRefused, Version: 6}).nothing()
+	}
+	s().then(AnswerStop{Shipment: north, Reference: "cancel-5"}).
+		asks(Asks{Drop: []int{2}, Release: []Goods{cup}, Void: []Void{{"cancel-5", []Item{{2, 1}}}}}).
+		then(Cancelling{Version: 7, Lines: []int{2}}). // the customer, who was told no, asks once more
+		then(released(2), GiveUpPayment{Reference: "cancel-5"}).asks(Asks{Cancel: &CancelDone{Lines: []int{2}}}).
+		then(MoveOrder{To: OrderCancelled, Version: 8}).asks(Asks{Forget: 1}).
+		then(delivered(main1, Item{1, 2})).ended(StepCompleted)
+
+	s().then(dispatched(north, Item{2, 1})).
+		asks(Asks{Forget: 1, Shipped: []Parcel{{Number: 2, ID: north, Customer: "c-42", Location: "north", Goods: []Goods{oneCup}}}})
+}
+
 func TestTheLastLineThatIsCancelledIsTheWholeOrder(t *testing.T) {
 	tell(t, placedAndPaid()...).
 		then(Cancelling{Version: 2, Lines: []int{2}}, released(2), GiveUpPayment{Reference: "cancel-2"}, MoveOrder{To: OrderCancelled, Version: 3}).
@@ -69,7 +96,7 @@ func TestTheLastLineThatIsCancelledIsTheWholeOrder(t *testing.T) {
 }
 
 func TestShippingHasTheLastWordAboutACancel(t *testing.T) {
-	stop := Asks{Stop: []Stop{{Number: 1, Shipment: main1, Reference: "cancel-3", Lines: []int{1, 2}}}}
+	stop := Asks{Stop: []Stop{{Number: 1, Shipment: main1, Question: Question{"cancel-3", []int{1, 2}}}}}
 	tell(t, prepared()...).then(Cancelling{Version: 3}).asks(stop).
 		waits(StepStopping, "shipping to say whether 1 shipment can still be kept back", 30*time.Second).
 		late().asks(stop).
@@ -88,7 +115,7 @@ func TestShippingHasTheLastWordAboutACancel(t *testing.T) {
 
 func TestALineOfAShipmentIsTakenOut(t *testing.T) {
 	tell(t, prepared()...).then(Cancelling{Version: 3, Lines: []int{2}}).
-		asks(Asks{Stop: []Stop{{Number: 1, Shipment: main1, Reference: "cancel-3", Lines: []int{2}}}}).
+		asks(Asks{Stop: []Stop{{Number: 1, Shipment: main1, Question: Question{"cancel-3", []int{2}}}}}).
 		then(AnswerStop{Shipment: main1, Reference: "cancel-3", Left: []Item{{1, 2}}}).
 		asks(Asks{Drop: []int{2}, Release: []Goods{cup}, Void: []Void{{"cancel-3", []Item{{2, 1}}}}}).
 		then(released(2), GiveUpPayment{Reference: "cancel-3"}, MoveOrder{To: OrderCancelled, Version: 4}).
@@ -117,7 +144,7 @@ func TestWhatIsOnItsWayIsNotCancelled(t *testing.T) {
 	tell(t, two...).then(Cancelling{Version: 3}).asks(Asks{Refuse: "already_dispatched"})
 	tell(t, two...).then(Cancelling{Version: 3, Lines: []int{1}}).asks(Asks{Refuse: "already_dispatched"})
 	tell(t, two...).then(Cancelling{Version: 3, Lines: []int{2}}).
-		asks(Asks{Stop: []Stop{{Number: 2, Shipment: north, Reference: "cancel-3", Lines: []int{2}}}})
+		asks(Asks{Stop: []Stop{{Number: 2, Shipment: north, Question: Question{"cancel-3", []int{2}}}}})
 	tell(t, prepared()...).then(dispatched(main1, everything...), delivered(main1, everything...), SettleCapture{Shipment: main1}).
 		then(Cancelling{Version: 3}).asks(Asks{Refuse: "already_dispatched"}).
 		then(MoveOrder{To: OrderCancelRefused, Version: 4}).ended(StepCompleted)
@@ -134,7 +161,7 @@ func TestRequestsToCancelAreWorkedOffOneAfterTheOther(t *testing.T) {
 		then(Cancelling{Version: 3, Lines: []int{2}}).nothing().
 		then(AnswerStop{Shipment: main1, Reference: "cancel-3", Left: []Item{{1, 2}}}, released(2), GiveUpPayment{Reference: "cancel-3"}).
 		then(MoveOrder{To: OrderCancelled, Version: 5}).
-		asks(Asks{Stop: []Stop{{Number: 1, Shipment: main1, Reference: "cancel-4", Lines: []int{1}}}})
+		asks(Asks{Stop: []Stop{{Number: 1, Shipment: main1, Question: Question{"cancel-4", []int{1}}}}})
 }
 
 func TestAnOrderThatIsRejectedIsNotCancelledToo(t *testing.T) {

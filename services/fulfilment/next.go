@@ -20,9 +20,10 @@ func (n *Next) next() *Next { return n }
 // Asks are questions and messages to other services; what each becomes is in asks.go. Those
 // that are answered are asked again until they are; receivers know repeats by their content.
 type Asks struct {
-	Fail     *Failure    `json:"fail,omitzero"` // reject the order
-	Stop     []Stop      `json:"stop,omitzero"` // shipments, if they are still there
-	Drop     []int       `json:"drop,omitzero"` // lines: nobody is asked, but they are given up from here on
+	Forget   int         `json:"forget,omitzero"` // requests to cancel: nobody is asked or told any more
+	Fail     *Failure    `json:"fail,omitzero"`   // reject the order
+	Stop     []Stop      `json:"stop,omitzero"`   // shipments, if they are still there
+	Drop     []int       `json:"drop,omitzero"`   // lines: nobody is asked, but they are given up from here on
 	Release  []Goods     `json:"release,omitzero"`
 	Void     []Void      `json:"void,omitzero"`
 	GiveBack string      `json:"give_back,omitzero"` // the use of a discount code
@@ -74,10 +75,9 @@ type Void struct {
 
 // Stop is the question whether lines of a shipment can be kept back.
 type Stop struct {
-	Number    int    `json:"no"`
-	Shipment  string `json:"id"`
-	Reference string `json:"ref"`
-	Lines     []int  `json:"lines"`
+	Number   int    `json:"no"`
+	Shipment string `json:"id"`
+	Question
 }
 
 // CancelDone names the lines that were given up; none: all.
@@ -105,6 +105,7 @@ type Back struct {
 
 // add appends what b asks for.
 func (a *Asks) add(b Asks) {
+	a.Forget += b.Forget
 	set(&a.Fail, b.Fail)
 	a.Stop = append(a.Stop, b.Stop...)
 	a.Drop = append(a.Drop, b.Drop...)
@@ -168,12 +169,18 @@ func (p *Process) mark(a *Asks) {
 }
 
 func (p *Process) markUndoing(a *Asks) {
+	for range a.Forget {
+		p.answered()
+	}
 	if a.Fail != nil {
 		p.Failed = a.Fail
 	}
 	for _, s := range a.Stop {
-		p.Ships[s.Number-1].Stop = s.Reference
-		p.Cancels[0].Stage = CancelStopping
+		p.Ships[s.Number-1].Stop = &Question{s.Reference, s.Lines}
+		// It is asked again, although ordering has answered meanwhile, so that it is known what is left.
+		if len(p.Cancels) > 0 && p.Cancels[0].reference() == s.Reference {
+			p.Cancels[0].Stage = CancelStopping
+		}
 	}
 	for _, n := range a.Drop {
 		p.line(n).Dropped = true

@@ -21,7 +21,8 @@ type (
 	}
 	// OrderMoved says that ordering has taken note of how the order goes on.
 	OrderMoved struct {
-		To OrderStage `json:"to"`
+		To      OrderStage `json:"to"`
+		Version int64      `json:"v"` // of the order
 		Next
 	}
 	// CancelTakenUp is a request to give up lines, or (none) the order.
@@ -78,8 +79,25 @@ func (e *OrderMoved) fact(p *Process) {
 	case OrderRejected:
 		p.Closed, p.Cancels = true, nil
 	case OrderCancelled, OrderCancelRefused:
-		p.answered()
+		if e.answers(p) {
+			p.answered()
+		}
+		for i := range p.Cancels {
+			if p.Cancels[i].Version < e.Version {
+				p.Cancels[i].Over = true
+			}
+		}
 	}
+}
+
+// answers reports whether ordering has taken note of what became of the oldest request to cancel:
+// that comes after the request in the order's stream.
+func (e *OrderMoved) answers(p *Process) bool {
+	if len(p.Cancels) == 0 || e.Version <= p.Cancels[0].Version {
+		return false
+	}
+	stage := p.Cancels[0].Stage
+	return e.To == OrderCancelled && stage == CancelClosing || e.To == OrderCancelRefused && stage == CancelRefusing
 }
 
 func (e *CancelTakenUp) fact(p *Process) {
@@ -123,26 +141,27 @@ type MoveOrder struct {
 }
 
 func (c MoveOrder) decide(p Process) ([]Event, error) {
-	if !c.awaited(&p) {
+	e := &OrderMoved{To: c.To, Version: c.Version}
+	if !e.awaited(&p) {
 		return nil, nil
 	}
-	return p.record(c.At, &OrderMoved{To: c.To})
+	return p.record(c.At, e)
 }
 
-// awaited reports whether the process waits to be told. An answer to a request to cancel has
-// come after it in the order's stream.
-func (c MoveOrder) awaited(p *Process) bool {
-	switch c.To {
+// awaited reports whether the process waits to be told. Ordering has one request to cancel at a
+// time, so whatever ends one is also news of those that came before: an answer that was asked for
+// twice may have hit the next request.
+func (e *OrderMoved) awaited(p *Process) bool {
+	switch e.To {
 	case OrderConfirmed:
 		return p.Confirm != StageDone && p.Failed == nil && len(p.live()) > 0 && p.Order != ""
 	case OrderRejected:
 		return p.Failed != nil && !p.Closed
 	}
-	if len(p.Cancels) == 0 || c.Version <= p.Cancels[0].Version {
-		return false
+	if p.Failed != nil {
+		return false // the rejection is the answer to all of them
 	}
-	stage := p.Cancels[0].Stage
-	return c.To == OrderCancelled && stage == CancelClosing || c.To == OrderCancelRefused && stage == CancelRefusing
+	return e.answers(p) || slices.ContainsFunc(p.Cancels, func(c Cancel) bool { return c.Version < e.Version && !c.Over })
 }
 
 // Cancelling tells that somebody wants to give up lines, or (none) the order.

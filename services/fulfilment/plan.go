@@ -167,7 +167,7 @@ func (p *Process) ship(do func(Asks)) {
 }
 
 // parcels are new shipments, one a location, of all that is firm and in none. Lines that
-// shipping may have kept back wait for what becomes of them.
+// shipping may have kept back wait until it is known what becomes of them.
 func (p *Process) parcels() []Parcel {
 	var parcels []Parcel
 	var held []int

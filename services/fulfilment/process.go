@@ -123,11 +123,17 @@ type Shipment struct {
 	Location string        `json:"at"`
 	Items    []Item        `json:"items,omitzero"`
 	Stage    ShipmentStage `json:"stage,omitzero"`
-	Stop     string        `json:"stop,omitzero"` // the question whether it can be stopped
+	Stop     *Question     `json:"stop,omitzero"` // that shipping was asked and has not answered
 	Capture  Stage         `json:"capture,omitzero"`
 	Refusals int           `json:"refusals,omitzero"`
 	Code     string        `json:"code,omitzero"` // why the capture was refused
 	Told     bool          `json:"told,omitzero"` // ordering knows that it was delivered
+}
+
+// Question is whether lines of a shipment can be kept back.
+type Question struct {
+	Reference string `json:"ref"`
+	Lines     []int  `json:"lines"`
 }
 
 // Item is a number of units of a line.
@@ -154,6 +160,7 @@ type Cancel struct {
 	Lines   []int       `json:"lines,omitzero"`
 	Stage   CancelStage `json:"stage,omitzero"`
 	Late    bool        `json:"late,omitzero"` // something was dispatched meanwhile
+	Over    bool        `json:"over,omitzero"` // ordering does not wait for an answer any more
 }
 
 // CancelStage is how far a request to cancel has come.

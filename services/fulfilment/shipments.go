@@ -31,10 +31,10 @@ type (
 func (e *ShipmentMoved) fact(p *Process) {
 	s := &p.Ships[e.Number-1]
 	// Whoever has left, or was asked and has answered, is not asked any more.
-	if s.Stop != "" && (e.Late || e.To == ShipmentDispatched || e.To == ShipmentDelivered) && len(p.Cancels) > 0 {
+	if left := e.Late || e.To == ShipmentDispatched || e.To == ShipmentDelivered; left && len(p.Cancels) > 0 && s.asked(&p.Cancels[0]) {
 		p.Cancels[0].Late = true
 	}
-	s.Stop, s.Stage = "", e.To
+	s.Stop, s.Stage = nil, e.To
 	if !e.Late {
 		s.Items = e.Items
 	}
@@ -90,7 +90,7 @@ type AnswerStop struct {
 
 func (c AnswerStop) decide(p Process) ([]Event, error) {
 	n := p.shipment(c.Shipment)
-	if n == 0 || p.Ships[n-1].Stop != c.Reference {
+	if n == 0 || p.Ships[n-1].Stop == nil || p.Ships[n-1].Stop.Reference != c.Reference {
 		return nil, nil
 	}
 	e := &ShipmentMoved{Number: n, Shipment: c.Shipment, Items: c.Left, Late: c.Late}

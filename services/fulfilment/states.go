@@ -55,7 +55,7 @@ func statesBefore() []State {
 		},
 		{
 			StepConfirming, "Ordering is told that stock and money are there.", askUntil,
-			[]Step{StepAllocating, StepDispatching, StepAwaitingStock, StepUndoing},
+			[]Step{StepAllocating, StepDispatching, StepAwaitingStock, StepUndoing, StepRejecting},
 			undoneAtOnce,
 			[]string{"customer: cancel"},
 		},
@@ -67,13 +67,13 @@ func statesBefore() []State {
 		{StepRejected, "The order could not be met; nothing is held.", "ended", nil, nothingLeft, nil},
 		{
 			StepStopping, "Shipping is asked to keep back what is to be cancelled.", askUntil,
-			[]Step{StepUndoing, StepAnswering},
+			[]Step{StepUndoing, StepAnswering, StepDispatching},
 			queued,
 			[]string{"staff: dispatch, and so win the race"},
 		},
 		{
 			StepUndoing, "Stock is released and money given up: for cancelled lines, or at the end if nobody could collect it.", askUntil,
-			[]Step{StepAnswering, StepRejecting, StepReturning, StepCompleted},
+			[]Step{StepAnswering, StepRejecting, StepRefunding, StepReturning, StepCompleted},
 			queued, nil,
 		},
 		{
@@ -123,7 +123,7 @@ func statesAfter() []State {
 		},
 		{
 			StepRefunding, "Payments is asked to give money back.", askUntil,
-			[]Step{StepReturning, StepAnswering, StepCompleted},
+			[]Step{StepCapturing, StepUndoing, StepReturning, StepAnswering, StepCompleted},
 			tooLate,
 			[]string{"customer: return more"},
 		},

@@ -83,14 +83,10 @@ func (p *Process) outstanding(w *waits) Asks {
 	if w.refusing {
 		a.Refuse = reasonDispatched
 	}
-	if w.stopping > 0 {
-		for _, s := range p.stops(&p.Cancels[0], p.targets(&p.Cancels[0])) {
-			if p.Ships[s.Number-1].Stop != "" {
-				a.Stop = append(a.Stop, s)
-			}
-		}
-	}
 	for i := range p.Ships {
+		if q := p.Ships[i].Stop; q != nil {
+			a.Stop = append(a.Stop, p.stop(i+1, *q))
+		}
 		if p.Ships[i].Capture == StageAsked {
 			a.Capture = append(a.Capture, p.parcel(i+1))
 		}

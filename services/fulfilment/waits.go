@@ -107,7 +107,7 @@ func (w *waits) line(l *Line) {
 
 func (w *waits) shipment(s *Shipment) {
 	switch {
-	case s.Stop != "":
+	case s.Stop != nil:
 		w.stopping++
 	case s.Stage == ShipmentPreparing:
 		w.preparing++
