@@ -34,6 +34,7 @@ type bench struct {
 
 	report    report
 	maximum   float64 // orders per second of measureOrders with 8 partitions
+	complete  float64 // orders per second of measureComplete
 	systems   int
 	running   []*child.Process
 	databases []string

@@ -36,6 +36,8 @@ var measures = []struct {
 	{"rebuild", measureRebuild},
 	{"footprint", measureFootprint},
 	{"complete", measureComplete},
+	{"slow", measureSlow},
+	{"flash", measureFlash},
 }
 
 func main() {

@@ -31,7 +31,6 @@ type staff struct {
 	ended    chan error // what went wrong, once both halves have ended
 
 	mu       sync.Mutex
-	next     map[kafka.Partition]int64
 	complete map[load.ID]bool
 	last     time.Time // when an order was seen complete last
 	tell     func(complete int64)
@@ -42,7 +41,7 @@ func (s *system) hire(ctx context.Context) *staff {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &staff{
 		requests: make(chan load.Request, staffBacklog), end: cancel, ended: make(chan error, 1),
-		next: make(map[kafka.Partition]int64), complete: make(map[load.ID]bool), last: time.Now(), tell: func(int64) {},
+		complete: make(map[load.ID]bool), last: time.Now(), tell: func(int64) {},
 	}
 	go func() {
 		reading := make(chan error, 1)
@@ -50,7 +49,7 @@ func (s *system) hire(ctx context.Context) *staff {
 			reading <- kafka.ConsumeAll(ctx, kafka.GroupConfig{
 				Config: kafka.Config{Brokers: s.brokers},
 				Topics: []string{bus.EventsTopic(shipping.Service), bus.EventsTopic(fulfilment.Service)},
-			}, w)
+			}, newReader(w.take))
 		}()
 		err := load.Post(ctx, s.api, staffConnections, w.requests)
 		if ctx.Err() != nil {
@@ -62,25 +61,11 @@ func (s *system) hire(ctx context.Context) *staff {
 	return w
 }
 
-// Assigned implements kafka.BatchHandler: after a lost connection it goes on where it was.
-func (w *staff) Assigned(context.Context, kafka.Generation, []kafka.Partition) (map[kafka.Partition]int64, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	next := make(map[kafka.Partition]int64, len(w.next))
-	for p, offset := range w.next {
-		next[p] = offset
-	}
-	return next, nil
-}
-
-// Revoked implements kafka.BatchHandler.
-func (*staff) Revoked([]kafka.Partition) {}
-
 // ending is in the events of orders to which nothing more will happen.
 var ending = []byte(`"ended":true`)
 
-// Deliver implements kafka.BatchHandler.
-func (w *staff) Deliver(ctx context.Context, recs []kafka.Record) error {
+// take has done what events ask for, and counts complete orders.
+func (w *staff) take(ctx context.Context, recs []kafka.Record) error {
 	var done []load.ID
 	for i := range recs {
 		r := &recs[i]
@@ -109,8 +94,6 @@ func (w *staff) Deliver(ctx context.Context, recs []kafka.Record) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	last := &recs[len(recs)-1]
-	w.next[kafka.Partition{Topic: last.Topic, ID: last.Partition}] = last.Offset + 1
 	before := len(w.complete)
 	for _, id := range done {
 		w.complete[id] = true

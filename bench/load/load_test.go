@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/bench/load"
@@ -112,6 +114,64 @@ func TestABacklogHoldsTheLoadBack(t *testing.T) {
 		backlog.Visible(visible + 10)
 	}
 	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCommandsAreSentUntilTheChannelIsClosed(t *testing.T) {
+	var mu sync.Mutex
+	got := make(map[string]int)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		data, err := io.ReadAll(r.Body)
+		if err != nil || string(data) != "{}" {
+			t.Errorf("%s: %s (%v)", r.URL, data, err)
+		}
+		mu.Lock()
+		got[r.URL.Path]++
+		mu.Unlock()
+		if r.URL.Path == "/refused" {
+			w.WriteHeader(http.StatusConflict)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer s.Close()
+	addr := strings.TrimPrefix(s.URL, "http://")
+	requests := make(chan load.Request, 101)
+	for i := range 100 {
+		requests <- load.Request{Path: fmt.Sprintf("/v1/shipments/%d/deliver", i), Body: "{}"}
+	}
+	close(requests)
+	if err := load.Post(t.Context(), addr, 4, requests); err != nil || len(got) != 100 {
+		t.Fatalf("%v: %d commands were sent", err, len(got))
+	}
+	refused := make(chan load.Request, 1) // never closed
+	refused <- load.Request{Path: "/refused", Body: "{}"}
+	if err := load.Post(t.Context(), addr, 4, refused); err == nil || !strings.Contains(err.Error(), "409") {
+		t.Fatalf("a refusal is %v", err)
+	}
+}
+
+func TestAnOrderHasLinesOfSeveralProducts(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var order struct {
+			Lines []struct {
+				SKU string `json:"sku"`
+			} `json:"lines"`
+			Payment struct {
+				Method string `json:"method"`
+			} `json:"payment"`
+		}
+		if err := json.UnmarshalRead(r.Body, &order); err != nil || len(order.Lines) != 2 || order.Lines[0].SKU == order.Lines[1].SKU ||
+			order.Payment.Method != "sandbox_slow" {
+			t.Errorf("%+v (%v)", order, err)
+		}
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprintf(w, `{"resource":{"type":"order","id":%q}}`, id(1))
+	}))
+	defer s.Close()
+	target := load.Target{Addr: strings.TrimPrefix(s.URL, "http://"), Lines: 2, Method: "sandbox_slow"}
+	if _, err := load.Count(t.Context(), target, 2, 20, &load.Backlog{}); err != nil {
 		t.Fatal(err)
 	}
 }
