@@ -16,7 +16,7 @@ type CaptureState struct {
 	Amount        int64   `json:"amount,omitzero"` // asked for: more, where one capture takes everything
 	Authorization int     `json:"authorization,omitzero"`
 	Final         bool    `json:"final,omitzero"`
-	Silent        bool    `json:"silent,omitzero"` // it failed since nobody answered: it may have been done
+	Silent        bool    `json:"silent,omitzero"` // nobody answered: it may have been done
 }
 
 func (p *Payment) capture(reference string) *CaptureState {
@@ -98,7 +98,7 @@ func (e Captured) evolve(p Payment) Payment {
 func (e CaptureFailed) evolve(p Payment) Payment {
 	p = e.post(p)
 	if k := p.capture(e.Reference); k != nil && k.State != opDone && k.State != opGivenUp {
-		k.State, k.Silent = opFailed, e.Code == CodeSilent
+		k.State, k.Silent = opFailed, e.N != 0 && e.Code == CodeSilent
 	}
 	return p
 }

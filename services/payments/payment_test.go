@@ -154,6 +154,7 @@ func TestAPaymentIsVoidedWhileTheProviderIsAsked(t *testing.T) {
 		"approved before the void was answered": func(s *story) {
 			s.when(approve).then("void approved_late requested:, 3998, #3 void 3998 of #1")
 			s.when(Report{Operation: Voiding, N: 2, Reference: "v", Result: ResultDone}).then("voided v: 1:0-2 2:0-3, 0")
+			s.when(Void{Reference: "w"}).then("voided w:, 0") // what is held is being let go of
 			s.when(Report{Operation: Voiding, N: 3, Result: ResultDone}).then("voided approved_late:, 3998")
 		},
 		"approved after it": func(s *story) {
@@ -182,6 +183,11 @@ func TestUnitsAreVoidedAndTheRestIsCaptured(t *testing.T) {
 func TestUnitsThatAreVoidedBeforeTheApprovalAreNotOursToTake(t *testing.T) {
 	s := ordered(t).when(Void{Reference: "v", Units: units(2, 3)}).then("voided v: 2:0-3, 0")
 	s.answer(ResultDone).then("authorized 2998")
+}
+
+func TestVoidingAllUnitsVoidsThePayment(t *testing.T) {
+	s := authorized(t).when(Void{Reference: "v", Units: everything}).answer(ResultDone).is(StatusVoided).nothingHeld()
+	s.when(Void{Reference: "w", Units: units(1, 1)}).then("voided w:, 0")
 }
 
 func TestTheProviderLetsGoOfTheRestWithTheLastUnits(t *testing.T) {
@@ -214,6 +220,9 @@ func TestAVoidThatNobodyAnswersIsAskedForAgainUntilTheAuthorisationHasRunOut(t *
 		s.woken()
 	}
 	s.then("voided v: 1:0-2 2:0-3, 3998").is(StatusVoided)
+	if v := s.p.Voids[0]; v.Attempt != maxAttempts {
+		t.Errorf("it was asked for %d times", v.Attempt)
+	}
 }
 
 func TestAnOrderThatCostsNothingAsksNoProvider(t *testing.T) {

@@ -166,6 +166,9 @@ func settled(t *rapid.T, p *Payment) {
 	if !p.PaidAll && p.Sums.Receivable != unpaid {
 		t.Fatalf("the customer owes %d, and %d was not paid", p.Sums.Receivable, unpaid)
 	}
+	if s := p.Sums; !p.PaidAll && unpaid == 0 && s.Captured == -s.Refunded && (s.Revenue != 0 || s.Tax != 0) {
+		t.Fatalf("everything was given back, and the accounts are %+v", s)
+	}
 	if a := p.authorizing(); a != nil {
 		t.Fatalf("authorisation %+v is open", a)
 	}

@@ -81,8 +81,7 @@ func (e RefundFailed) evolve(p Payment) Payment {
 		return p
 	}
 	for _, part := range r.Parts {
-		l := p.line(part.Line)
-		l.Kept = slices.Insert(l.Kept, 0, part.Span)
+		p.line(part.Line).keep(part.Span)
 	}
 	if r.Delivery {
 		p.Delivery.State = feePaid

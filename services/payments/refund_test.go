@@ -110,6 +110,13 @@ func TestARefundThatNobodyAnsweredIsNeverASecondOne(t *testing.T) {
 	s.when(Refund{Reference: "r2", Amount: euro(1), Staff: true}).refused(fault.Conflict("refund_above_captured", "")) // it may have been given
 	s.when(Refund{Reference: "r1", Amount: euro(3998)}).then("asked r1, #3 refund 3998 of #1, attempt 25")
 	s.answer(ResultDone).then("refunded r1: 3998").is(StatusRefunded)
+	s = paidFor(t).when(Refund{Reference: "r1", Units: units(2, 3)})
+	for s.p.Refunds[0].State == opAsked {
+		s.woken()
+	}
+	s.when(Refund{Reference: "r2", Units: units(2, 1), Staff: true}).refused(fault.Conflict("refund_above_captured", ""))
+	s.answer(ResultDeclined).then("refund r1 failed: refund_declined")
+	s.when(Refund{Reference: "r2", Units: units(2, 1), Staff: true}).then("refund r2 requested: 2:0-1, 333, #4 refund 333 of #1")
 }
 
 func TestARefundIsTakenFromEveryAuthorisationThatWasCapturedFrom(t *testing.T) {

@@ -56,6 +56,15 @@ func TestARenewalThatNobodyAnswersIsGivenUpAndVoided(t *testing.T) {
 	s.when(Void{Reference: "v"}).then("voided v: 2:0-3, 0").is(StatusCaptured)
 }
 
+func TestACaptureThatWaitedForARenewalInVainIsTriedAgain(t *testing.T) {
+	s := renewed(t).when(Capture{Reference: "s2", Units: units(2, 3)})
+	for s.p.Declined == "" {
+		s.woken()
+	}
+	s.then("declined: provider_silent", "capture s2 failed: provider_silent", "void provider_silent requested:, 0, #4 void 0 of #3")
+	s.when(Capture{Reference: "s2", Units: units(2, 3)}).then("capture s2 requested: 2:0-3, 1000, waits", "requested 1000, #5 authorize 1000 of #5")
+}
+
 func TestARenewalIsVoided(t *testing.T) {
 	s := renewed(t).when(Void{Reference: "v"}).then("void v requested: 2:0-3, 0, #4 void 0 of #3")
 	s.answer(ResultDone).then("voided v: 2:0-3, 0").is(StatusCaptured).nothingHeld()
@@ -65,6 +74,15 @@ func TestAVoidWaitsForTheCapturesThatWaitForTheRenewal(t *testing.T) {
 	s := renewed(t).when(Capture{Reference: "s2", Units: units(2, 1)}).when(Void{Reference: "v"}).then("void v requested: 2:1-3, 0, waits")
 	s.answer(ResultDone).then("authorized 333", "asked s2, #4 capture 333 of #3, the last")
 	s.answer(ResultDone).then("captured s2: 333", "voided v: 2:1-3, 0").is(StatusCaptured).nothingHeld()
+}
+
+func TestUnitsThatAreVoidedBeforeTheRenewalAreNotHeldByIt(t *testing.T) {
+	s := renewed(t).when(Capture{Reference: "s2", Units: units(2, 1)}).when(Void{Reference: "v", Units: units(2, 1)}).then("void v requested: 2:2-3, 0, waits")
+	s.answer(ResultDone).then("authorized 667", "asked s2, #4 capture 333 of #3")
+	s.answer(ResultDeclined).then("capture s2 failed: capture_declined", "voided v: 2:2-3, 0")
+	if held := s.p.Sums.Held; held != 667 {
+		t.Errorf("%d is held for two pots", held)
+	}
 }
 
 func TestWhatIsHeldForACaptureThatFailedRunsOut(t *testing.T) {

@@ -116,6 +116,32 @@ func TestALostAnswerIsNeverASecondCharge(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatIsRepeatedIsOfNow(t *testing.T) {
+	d, f := stripeDesk(t)
+	p, task := f.provider(t), &api.CallProvider{
+		Operation: api.OperationAuthorize, Key: "o-1/authorize/1/", Method: "stripe", Amount: 100, Currency: "EUR", First: d.Now,
+	}
+	if a, err := p.Do(t.Context(), task); err != nil || a.Result != api.ResultActionRequired {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	f.confirm(f.payments["pi_1"], "pm_card_visa")
+	if a, err := p.Do(t.Context(), task); err != nil || a.Result != api.ResultDone || a.OneCapture {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestACaptureIsFoundByItsKey(t *testing.T) {
+	d, f := stripeDesk(t)
+	d.request("stripe_pm_card_visa").work().capture("s1", all[0]).work()
+	p := f.provider(t)
+	for key, want := range map[string]bool{"o-1/capture/2/s1": true, "o-1/capture/3/s2": false} {
+		task := &api.CallProvider{Operation: api.OperationCapture, Key: key, PaymentKey: "o-1/authorize/1/", PaymentRef: "pi_1", First: d.Now}
+		if _, found, err := p.Find(t.Context(), task); found != want || err != nil {
+			t.Errorf("%s: %v, %v", key, found, err)
+		}
+	}
+}
+
 func TestAPaymentIsVoidedWhoseNameNobodyToldUs(t *testing.T) {
 	d, f := stripeDesk(t)
 	f.lag, f.lose = true, 100

@@ -189,13 +189,19 @@ func (p *Payment) returnable(units []Units) (parts []Part, code string) {
 	return parts, ""
 }
 
-// keep notes that units are paid for.
+// keep notes that units are paid for: in order, so that it does not matter in which they were.
 func (l *Line) keep(s Span) {
-	if n := len(l.Kept); n > 0 && l.Kept[n-1].To == s.From && l.Kept[n-1].Advance == s.Advance {
-		l.Kept[n-1].To = s.To
-		return
+	i := slices.IndexFunc(l.Kept, func(k Span) bool { return k.From > s.From })
+	if i < 0 {
+		i = len(l.Kept)
 	}
-	l.Kept = append(l.Kept, s)
+	l.Kept = slices.Insert(l.Kept, i, s)
+	for i = len(l.Kept) - 1; i > 0; i-- {
+		if before, k := &l.Kept[i-1], l.Kept[i]; before.To == k.From && before.Advance == k.Advance {
+			before.To = k.To
+			l.Kept = slices.Delete(l.Kept, i, i+1)
+		}
+	}
 }
 
 // give notes that the units of a span at the beginning of one that is kept are not any more.
