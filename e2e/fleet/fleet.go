@@ -130,9 +130,9 @@ func New(t testing.TB, kind Kind, o Options) *Fleet {
 		maps.Copy(services, whole)
 	}
 	for name, service := range services {
-		own := env
+		own := append(slices.Clone(env), "ORDERLANE_DATA="+filepath.Join(t.TempDir(), name))
 		if o.Static {
-			own = append(slices.Clone(env), "ORDERLANE_INSTANCE="+name)
+			own = append(own, "ORDERLANE_INSTANCE="+name)
 		}
 		f.processes[name] = NewProcess(t, name, own, "serve", service)
 	}

@@ -94,6 +94,7 @@ func (e RefundFailed) evolve(p Payment) Payment {
 // reference is refunded once; one that has failed is tried again. Staff who break a rule are refused;
 // a process is answered by an event.
 type Refund struct {
+	Order     string
 	Reference string
 	Amount    *money.Amount
 	Units     []Units
@@ -121,6 +122,8 @@ func (r Refund) decide(p Payment) ([]Event, error) {
 		c.add(Refunded{Reference: r.Reference, Reason: r.Reason, Parts: e.Parts}, nil)
 	case refusal == nil:
 		c.refund(e)
+	case r.Staff && !p.requested():
+		return nil, fault.NotFound("payment", r.Order)
 	case r.Staff:
 		return nil, refusal
 	default:

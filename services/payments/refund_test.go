@@ -63,7 +63,7 @@ func TestNoMoreIsGivenBackThanWasCaptured(t *testing.T) {
 	s.when(Refund{Reference: "r2", Amount: euro(3998), Staff: true}) // asked for, and not given yet
 	s.when(Refund{Reference: "r3", Amount: euro(1), Staff: true}).refused(above)
 	s.when(Refund{Reference: "r3", Units: units(1, 1), Staff: true}).refused(above)
-	payment(t).when(Refund{Reference: "r1", Amount: euro(1), Staff: true}).refused(above)
+	payment(t).when(Refund{Reference: "r1", Amount: euro(1), Staff: true}).refused(fault.NotFound("payment", ""))
 	authorized(t).when(Refund{Reference: "r1", Amount: euro(1), Staff: true}).refused(above)
 	authorized(t).when(Refund{Reference: "r1", Delivery: true, Staff: true}).refused(above)
 	s = paidFor(t).when(Refund{Reference: "r1", Delivery: true})
@@ -85,6 +85,14 @@ func TestWhatWasGivenBackOutOfGoodwillIsNotGivenBackWithTheGoods(t *testing.T) {
 	s := paidFor(t).when(Refund{Reference: "r1", Amount: euro(3000), Staff: true}).answer(ResultDone)
 	s.when(Refund{Reference: "r2", Units: everything}).then("refund r2 requested: 1:0-2 2:0-3, 998, #4 refund 998 of #1")
 	s.answer(ResultDone).is(StatusRefunded)
+	if p := s.p.Sums; p.Revenue != 0 || p.Tax != 0 {
+		t.Errorf("everything went back, and the accounts are %+v", p)
+	}
+}
+
+func TestTheTaxIsGivenBackToTheLastCent(t *testing.T) {
+	s := paidFor(t).when(Refund{Reference: "r1", Amount: euro(400), Staff: true}).answer(ResultDone) // 66 of tax, as a share
+	s.when(Refund{Reference: "r2", Units: everything}).answer(ResultDone).is(StatusRefunded)         // 593 in the goods
 	if p := s.p.Sums; p.Revenue != 0 || p.Tax != 0 {
 		t.Errorf("everything went back, and the accounts are %+v", p)
 	}

@@ -93,7 +93,7 @@ func (w *writer) handlers() []bus.Handler {
 		bus.Handle(func(ctx context.Context, c *api.RefundPayment) error {
 			e := bus.EnvelopeFrom(ctx)
 			return w.submit(ctx, c.OrderID, c.Reference, Refund{
-				Reference: c.Reference, Amount: c.Amount, Units: unitsFrom(c.Lines), Delivery: c.Delivery, Reason: c.Reason,
+				Order: c.OrderID, Reference: c.Reference, Amount: c.Amount, Units: unitsFrom(c.Lines), Delivery: c.Delivery, Reason: c.Reason,
 				Staff: !e.Internal(), At: e.Time,
 			})
 		}),
