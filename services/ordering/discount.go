@@ -1,6 +1,7 @@
 package ordering
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/es"
@@ -54,6 +55,14 @@ var Discounts = &es.Aggregate[Discount, DiscountEvent, DiscountCommand]{
 	),
 }
 
+// codes are what discount codes look like.
+var codes = regexp.MustCompile(`^[A-Z0-9-]{3,32}$`)
+
+// unknownCode refuses a code that there is not.
+func unknownCode(code string) error {
+	return fault.Invalid("unknown_discount_code", "there is no discount code %q", code).With("body.discount_code", "is unknown")
+}
+
 func (d Discount) defined() bool { return d.Terms != Terms{} }
 
 // usable refuses an order at a time, in a currency, what the code does not give it.
@@ -61,7 +70,7 @@ func (d Discount) usable(code string, at time.Time, currency string) error {
 	t := d.Terms
 	switch {
 	case !d.defined():
-		return fault.Invalid("unknown_discount_code", "there is no discount code %q", code).With("body.discount_code", "is unknown")
+		return unknownCode(code)
 	case at.Before(t.ValidFrom):
 		return fault.Conflict("discount_not_valid_yet", "discount code %s is valid from %s", code, t.ValidFrom.Format(time.RFC3339))
 	case !t.ValidUntil.IsZero() && !at.Before(t.ValidUntil):

@@ -25,6 +25,9 @@ func (c ChangeAddress) decide(o Order) ([]Event, error) {
 		return nil, fault.NotFound("order", c.ID)
 	case o.Status != StatusPlaced:
 		return nil, fault.Conflict("already_confirmed", "the address is frozen since the order is %s", o.Status)
+	case o.Country != c.Address.Country:
+		return nil, fault.Conflict("country_fixed", "the order has the taxes of %s: cancel it, and place another one to %s", o.Country, c.Address.Country).
+			With("body.ship_to.country", "is not %s", o.Country)
 	}
 	return []Event{AddressChanged{Country: c.Address.Country, Personal: &Personal{ShipTo: c.Address}}}, nil
 }

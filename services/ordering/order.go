@@ -13,6 +13,7 @@ import (
 type Order struct {
 	Status   Status   `json:"status"`
 	Customer string   `json:"customer"`
+	Country  string   `json:"country"` // whose taxes are in its prices
 	Lines    []Counts `json:"lines"`
 
 	Confirmed  bool                `json:"confirmed,omitzero"`
@@ -278,7 +279,7 @@ func payload(p *Personal) any {
 }
 
 func (e Placed) evolve(o Order) Order {
-	o.Status, o.Customer = StatusPlaced, e.Customer
+	o.Status, o.Customer, o.Country = StatusPlaced, e.Customer, e.Country
 	o.Lines = make([]Counts, len(e.Lines))
 	for i, l := range e.Lines {
 		o.Lines[i].Quantity = l.Quantity

@@ -68,6 +68,13 @@ func TestWhatCannotBeOrderedIsRefusedByName(t *testing.T) {
 	}
 }
 
+func TestTheTotalOfAnOrderIsBoundedToo(t *testing.T) {
+	dear := tea
+	dear.Price.Amount = money.Max
+	estest.Of(t, Orders).Given().When(with(func(p *Place) { p.Wanted = []Wanted{{"A", 1, dear}, {"B", 1, dear}} })).
+		Refused(fault.Invalid("total_out_of_range", ""))
+}
+
 func TestARefusalNamesEveryLineThatIsWrong(t *testing.T) {
 	_, err := with(func(p *Place) {
 		p.Wanted = []Wanted{{"TEA-001", 1, tea}, {"NO-1", 1, Offer{}}, {"NO-2", 1, Offer{}}}
@@ -78,13 +85,15 @@ func TestARefusalNamesEveryLineThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestTheAddressOfAPlacedOrderChanges(t *testing.T) {
+func TestTheAddressOfAPlacedOrderChangesWithinItsCountry(t *testing.T) {
 	away := home
-	away.Country = "FR"
-	changed := AddressChanged{Country: "FR", Personal: &Personal{ShipTo: away}}
+	away.City = "Leeds"
+	changed := AddressChanged{Country: "GB", Personal: &Personal{ShipTo: away}}
 	for _, by := range []Caller{{ID: "c-42", Customer: true}, {ID: "s-1"}} {
 		estest.Of(t, Orders).Given(placed).When(ChangeAddress{"1", away, by}).Then(changed)
 	}
+	away.Country = "FR" // whose taxes are others
+	estest.Of(t, Orders).Given(placed).When(ChangeAddress{"1", away, Caller{ID: "s-1"}}).Refused(fault.Conflict("country_fixed", ""))
 }
 
 func TestAForeignOrderIsNotThere(t *testing.T) {

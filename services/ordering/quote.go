@@ -84,5 +84,8 @@ func quote(c Place) ([]Line, Totals, error) {
 		t.Tax += lines[i].Tax
 	}
 	t.Total = t.Lines + t.Delivery - t.Discount
+	if t.Total > money.Max {
+		return nil, Totals{}, fault.Invalid("total_out_of_range", "the total of the order is above %d", int64(money.Max))
+	}
 	return lines, t, nil
 }

@@ -222,6 +222,9 @@ func (w *writer) place(ctx context.Context, c *api.PlaceOrder) (Command, error) 
 		return refusal(err)
 	}
 	if c.DiscountCode != "" {
+		if !codes.MatchString(c.DiscountCode) {
+			return refusal(unknownCode(c.DiscountCode)) // nor is it a name of a stream
+		}
 		d, _, err := es.Peek(ctx, w.engine, Discounts, c.DiscountCode)
 		if err != nil {
 			return nil, err
