@@ -181,6 +181,10 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 		"an order that came to nothing": func(d *day) {
 			of[ordering.OrderDelivered](d, "order_delivered").Status = ordering.StatusCancelled
 		},
+		"in the end nobody owes anything": func(d *day) {
+			postings := &of[payments.PaymentCaptured](d, "payment_captured").Ledger
+			*postings = append(*postings, payments.Posting{Account: payments.AccountReceivable, Amount: 5}, payments.Posting{Account: payments.AccountRevenue, Amount: -5})
+		},
 		"what was delivered was paid":           func(d *day) { of[payments.PaymentCaptured](d, "payment_captured").Balance.Captured = 0 },
 		"an order costs its total at the most":  func(d *day) { of[ordering.OrderPlaced](d, "order_placed").Totals.Total = 100 },
 		"no reservation outlives its order":     drop("stock_dispatched"),

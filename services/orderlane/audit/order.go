@@ -20,7 +20,7 @@ type order struct {
 
 	payment   *payments.Progress
 	ledger    map[payments.Account]int64
-	goodwill  bool // money was given back for more than goods, or could not be taken
+	given     int64 // what cancelled lines would have cost
 	process   *fulfilment.Progress
 	kept      map[int]int64 // units reserved or allocated, by line
 	expires   map[int]time.Time
@@ -71,12 +71,24 @@ func (p *part) foldOrder(e *bus.Envelope, data []byte) error {
 		p.judgeTotals(o, e)
 		return nil
 	}
-	var change struct {
-		Status ordering.Status `json:"status"`
+	var change ordering.Change
+	if err := bus.Decode(data, &change); err != nil {
+		return err
 	}
-	err := bus.Decode(data, &change)
 	o.status = change.Status
-	return err
+	if e.Type != ordering.TypeOrderCancelled || o.placed == nil {
+		return nil
+	}
+	var cancelled ordering.OrderCancelled
+	if err := bus.Decode(data, &cancelled); err != nil {
+		return err
+	}
+	for _, line := range cancelled.Lines {
+		if line >= 1 && line <= len(o.placed.Lines) {
+			o.given += o.placed.Lines[line-1].Total
+		}
+	}
+	return nil
 }
 
 func (p *part) foldPayment(e *bus.Envelope, data []byte) error {
@@ -98,18 +110,6 @@ func (p *part) foldPayment(e *bus.Envelope, data []byte) error {
 		p.found(e.Time, "captured <= authorised", e.ID, "%d of %d", b.Captured, b.Authorized)
 	case b.Refunded+b.Refunding > b.Captured:
 		p.found(e.Time, "refunded <= captured", e.ID, "%d and %d on its way, of %d", b.Refunded, b.Refunding, b.Captured)
-	}
-	switch e.Type {
-	case payments.TypePaymentCaptureFailed, payments.TypePaymentRefundFailed:
-		o.goodwill = true // staff has to see to it
-	case payments.TypePaymentRefunded:
-		var refund struct {
-			Lines []payments.Units `json:"lines"`
-		}
-		if err := bus.Decode(data, &refund); err != nil {
-			return err
-		}
-		o.goodwill = o.goodwill || len(refund.Lines) == 0
 	}
 	return nil
 }
@@ -190,26 +190,32 @@ func (o *order) ended() bool {
 	return false
 }
 
-// judgeMoney holds that an order that has come to nothing has cost nothing, and that one that was
-// delivered was paid.
+// judgeMoney holds that an order that has come to nothing has cost nothing, that one that was
+// delivered was paid, and that in the end nobody owes anybody anything. Where staff have to see to
+// it, that is not so yet.
 func (p *part) judgeMoney(o *order) {
-	if !o.ended() || o.process == nil || !o.process.Ended || o.process.Attention != "" || o.goodwill {
+	if !o.ended() || o.process == nil || !o.process.Ended || o.process.Attention != "" {
 		return
 	}
 	var b payments.Balance
 	if o.payment != nil {
 		b = o.payment.Balance
 	}
-	held := o.ledger[payments.AccountHeld]
-	switch kept := b.Captured - b.Refunded; {
+	where, cost := "payment-"+o.id, o.placed.Totals.Total-o.given
+	held, owed := o.ledger[payments.AccountHeld], o.ledger[payments.AccountReceivable]
+	kept := b.Captured - b.Refunded
+	nothing := o.status == ordering.StatusRejected || o.status == ordering.StatusCancelled
+	switch {
 	case held != 0:
-		p.found(o.last, "nothing is held of an order that has ended", "payment-"+o.id, "%d are held", held)
-	case (o.status == ordering.StatusRejected || o.status == ordering.StatusCancelled) && kept != 0:
-		p.found(o.last, "an order that came to nothing costs nothing", "payment-"+o.id, "%d were kept", kept)
-	case kept > o.placed.Totals.Total || kept < 0:
-		p.found(o.last, "an order costs its total at the most", "payment-"+o.id, "%d were kept of %d", kept, o.placed.Totals.Total)
-	case o.status == ordering.StatusDelivered && kept == 0 && o.placed.Totals.Total > 0:
-		p.found(o.last, "what was delivered was paid", "payment-"+o.id, "nothing was kept of %d", o.placed.Totals.Total)
+		p.found(o.last, "nothing is held of an order that has ended", where, "%d are held", held)
+	case nothing && kept != 0:
+		p.found(o.last, "an order that came to nothing costs nothing", where, "%d were kept", kept)
+	case !nothing && (kept > cost || kept < 0):
+		p.found(o.last, "an order costs its total at the most", where, "%d were kept of %d", kept, cost)
+	case o.status == ordering.StatusDelivered && b.Captured == 0 && cost > 0:
+		p.found(o.last, "what was delivered was paid", where, "nothing was taken of %d", cost)
+	case owed != 0:
+		p.found(o.last, "in the end nobody owes anything", where, "the customer owes %d", owed)
 	}
 }
 
