@@ -230,6 +230,87 @@ func TestARunningRelayFindsOutByItself(t *testing.T) {
 	}
 }
 
+// TestALogThatGoesBackAndGrowsAgainUnderARunningRelayIsFoundOut has it happen between two looks at
+// the lease, so that the log's length tells nothing; with a feed that knows of it, one that has
+// met only the event that goes on from where it stood, and none.
+func TestALogThatGoesBackAndGrowsAgainUnderARunningRelayIsFoundOut(t *testing.T) {
+	for name, fed := range map[string][]int{"the log": nil, "its own feed": {2, 3, 4, 5}, "the feed of one of several": {5}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			feed := es.NewFeed(w.log)
+			r := w.relay("a", w.resuming, func(o *relay.Options) {
+				if fed != nil {
+					o.From = feed
+				}
+			})
+			w.step(r, 0)
+			w.later("a-1", "a-2")
+			backup := w.store.Backup()
+			w.later("a-1", "a-2", "a-3")
+			feed.Add(es.Head{}, w.held())
+			w.step(r, 5)
+			w.restore(backup)
+			w.now = w.now.Add(time.Millisecond) // less than a lease
+			w.happen([]string{"a-3", "a-1", "a-4", "a-2"})
+			for _, i := range fed {
+				feed.Add(es.Head{}, w.held()[i:i+1])
+			}
+			w.refused(r, "not in the log")
+			if err := r.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.newEpoch()
+			w.step(r, 6)
+			w.agrees()
+		})
+	}
+}
+
+// TestACursorOfALostFutureIsNotSaved has a new epoch begin, from the cursor that it sets, before
+// the relay has seen that the log went back.
+func TestACursorOfALostFutureIsNotSaved(t *testing.T) {
+	w := newWorld(t)
+	r := w.relay("a", w.resuming)
+	w.later("a-1", "a-2")
+	backup := w.store.Backup()
+	w.later("a-1", "a-2", "a-3")
+	w.step(r, 5)
+	w.restore(backup)
+	w.later("a-3", "a-1", "a-4")
+	w.newEpoch()
+	if err := r.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(leaseTTL)
+	w.step(r, 5)
+	w.agrees()
+}
+
+// TestALogThatGoesBackWhileItsRelayPassesOverWhatIsThereIsFoundOut has it happen after the relay
+// has compared the two, and before it reads.
+func TestALogThatGoesBackWhileItsRelayPassesOverWhatIsThereIsFoundOut(t *testing.T) {
+	w := newWorld(t)
+	w.later("a-1", "a-2")
+	backup := w.store.Backup()
+	w.later("a-1", "a-2", "a-3")
+	w.step(w.relay("a", w.resuming), 5)
+	w.now = w.now.Add(2 * leaseTTL)
+	r := w.relay("b", w.resuming, func(o *relay.Options) {
+		o.From = readerFunc(func(ctx context.Context, after int64, limit int) ([]es.Record, error) {
+			w.restore(backup)
+			w.later("a-3", "a-1", "a-4", "a-2")
+			return w.log.Read(ctx, after, limit)
+		})
+	})
+	w.refused(r, "not in the log")
+}
+
+type readerFunc func(ctx context.Context, after int64, limit int) ([]es.Record, error)
+
+func (f readerFunc) Read(ctx context.Context, after int64, limit int) ([]es.Record, error) {
+	return f(ctx, after, limit)
+}
+
 // TestARelayWaitsForANewEpochAndGoesOn runs one as a process does.
 func TestARelayWaitsForANewEpochAndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -309,7 +390,9 @@ func TestWhateverIsRestoredTheTopicComesToWhatTheLogHolds(t *testing.T) {
 				backups = append(backups, w.store.Backup())
 			case 7:
 				w.restore(rapid.SampledFrom(backups).Draw(t, "backup"))
-				r = start()
+				if rapid.Bool().Draw(t, "the relay too") {
+					r = start()
+				}
 				if rapid.Bool().Draw(t, "new epoch at once") {
 					w.newEpoch()
 				}

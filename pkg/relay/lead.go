@@ -30,15 +30,53 @@ func (r *Relay) lead(ctx context.Context) (bool, error) {
 	return true, r.start(ctx)
 }
 
-// goOn starts anew if a new epoch has begun, or if the log ends before what was published.
+// goOn starts anew if a new epoch has begun, or if the log has lost what was published.
 func (r *Relay) goOn(ctx context.Context) error {
 	head, err := r.opts.Log.Head(ctx)
 	if err != nil {
 		return fmt.Errorf("relay %s: read the log's head: %w", r.opts.Name, err)
 	}
-	if head.Epoch == r.head.Epoch && head.Position >= r.cursor {
+	kept, err := r.kept(ctx)
+	if err != nil {
+		return err
+	}
+	if head.Epoch == r.head.Epoch && head.Position >= r.cursor && kept {
 		return nil
 	}
+	return r.restart(ctx)
+}
+
+// mark tells an event from one that took its place in a log that went back.
+type mark struct {
+	id string
+	at time.Time
+}
+
+func markOf(e *es.Record) mark { return mark{e.ID(), e.Time.UTC()} }
+
+// atCursor returns the mark of the event at the cursor as the log has it now; none if it has none.
+func (r *Relay) atCursor(ctx context.Context) (mark, error) {
+	if r.cursor == 0 {
+		return mark{}, nil
+	}
+	events, err := r.opts.Log.Read(ctx, r.cursor-1, 1)
+	if err != nil {
+		return mark{}, fmt.Errorf("relay %s: read the log at the cursor, %d: %w", r.opts.Name, r.cursor, err)
+	}
+	if len(events) == 0 {
+		return mark{}, nil
+	}
+	return markOf(&events[0]), nil
+}
+
+// kept reports whether the log still holds the event at the cursor. A log that went back and has
+// grown past the cursor since tells by nothing else.
+func (r *Relay) kept(ctx context.Context) (bool, error) {
+	now, err := r.atCursor(ctx)
+	return now == r.last, err
+}
+
+func (r *Relay) restart(ctx context.Context) error {
 	r.stop()
 	return r.start(ctx)
 }
@@ -69,6 +107,9 @@ func (r *Relay) resume(ctx context.Context) (err error) {
 	if r.cursor, err = r.opts.Log.Cursor(ctx, r.opts.Name); err != nil {
 		return fmt.Errorf("read the cursor: %w", err)
 	}
+	if r.last, err = r.atCursor(ctx); err != nil {
+		return err
+	}
 	r.saved = r.cursor
 	r.published.Store(r.cursor)
 	if r.opts.Resume == nil {
@@ -94,10 +135,13 @@ func (r *Relay) resume(ctx context.Context) (err error) {
 	}
 }
 
-// Flush saves the cursor, if it has moved.
+// Flush saves the cursor, if it has moved, and unless the log has lost what the cursor stands for.
 func (r *Relay) Flush(ctx context.Context) error {
 	if r.cursor == r.saved {
 		return nil
+	}
+	if kept, err := r.kept(ctx); err != nil || !kept {
+		return err
 	}
 	if err := r.opts.Log.SaveCursor(ctx, es.Cursor{Name: r.opts.Name, Position: r.cursor}); err != nil {
 		return fmt.Errorf("relay %s: save the cursor: %w", r.opts.Name, err)

@@ -82,6 +82,7 @@ type Relay struct {
 	until    time.Time // the lease is ours until then
 	head     es.Head
 	cursor   int64 // published and acknowledged up to here
+	last     mark  // of the event at the cursor
 	saved    int64 // of cursor, in the log
 
 	published atomic.Int64 // the cursor, for Cursors
@@ -126,23 +127,20 @@ func (r *Relay) publish(ctx context.Context) (int, error) {
 	if len(events) == 0 {
 		return 0, nil
 	}
-	full := len(events) == maxBatch
-	records := make([]kafka.Record, 0, 2*len(events))
-	for i := range events {
-		made, err := r.translate(ctx, &events[i], r.cursor+1+int64(i))
-		if err != nil && i == 0 {
-			return 0, err
-		}
-		if err != nil { // what stands before it is published; the next step meets it again
-			events, full = events[:i], true
-			break
-		}
-		for j := range made {
-			if r.resumed == nil || !r.resumed.Has(&made[j], r.head.Epoch, events[i].Position) {
-				records = append(records, made[j])
-			}
-		}
+	// After the read: what was read may follow a future that the log has lost, also in a feed.
+	kept, err := r.kept(ctx)
+	if err != nil {
+		return 0, err
 	}
+	if !kept {
+		return 0, r.restart(ctx)
+	}
+	full := len(events) == maxBatch
+	records, n, err := r.messages(ctx, events)
+	if err != nil {
+		return 0, err
+	}
+	events, full = events[:n], full || n < len(events)
 	failpoint.Hit("relay.before_publish")
 	if len(records) > 0 {
 		if err := r.producer.Publish(ctx, records); err != nil {
@@ -151,7 +149,7 @@ func (r *Relay) publish(ctx context.Context) (int, error) {
 	}
 	failpoint.Hit("relay.after_publish")
 	last := events[len(events)-1].Position
-	r.cursor = last
+	r.cursor, r.last = last, markOf(&events[len(events)-1])
 	r.published.Store(last)
 	if last >= r.head.Position {
 		r.resumed = nil // what was appended since cannot be there
@@ -162,6 +160,35 @@ func (r *Relay) publish(ctx context.Context) (int, error) {
 	}
 	r.opts.Observer.Published(len(events), lag, r.opts.Clock().Sub(started))
 	return len(events), nil
+}
+
+// messages returns what publishes the first n events: all of them, or those before one that can't
+// be translated, which the next step meets again as its first. What is published already is left out.
+func (r *Relay) messages(ctx context.Context, events []es.Record) (records []kafka.Record, n int, err error) {
+	records = make([]kafka.Record, 0, 2*len(events))
+	passed := false
+	for ; n < len(events); n++ {
+		made, err := r.translate(ctx, &events[n], r.cursor+1+int64(n))
+		if err != nil && n == 0 {
+			return nil, 0, err
+		}
+		if err != nil {
+			break
+		}
+		for i := range made {
+			if r.resumed != nil && r.resumed.Has(&made[i], r.head.Epoch, events[n].Position) {
+				passed = true
+				continue
+			}
+			records = append(records, made[i])
+		}
+	}
+	if passed { // the log may have gone back since it was compared, and these be others
+		if err := r.resumed.Check(ctx, r.head); err != nil {
+			return nil, 0, fmt.Errorf("relay %s: %w", r.opts.Name, err)
+		}
+	}
+	return records, n, nil
 }
 
 // translate returns the messages of an event, which must be the one at position want.
