@@ -58,6 +58,24 @@ func TestALineThatWasBilledIsVoided(t *testing.T) {
 		then(MoveOrder{To: OrderCancelled, Version: 3}).asks(Asks{Confirm: true}) // again: the first time it was cancelling
 }
 
+func TestWhatIsCancelledAfterTheAuthorisationRanOutIsVoidedToo(t *testing.T) {
+	declined := MovePayment{To: PaymentDeclined, Version: 5, Code: "card_declined"}
+	tell(t, prepared()...).then(declined, Cancelling{Version: 3, Lines: []int{2}}).
+		then(AnswerStop{Shipment: main1, Reference: "cancel-3", Left: []Item{{1, 2}}}).
+		asks(Asks{Drop: []int{2}, Release: []Goods{cup}, Void: []Void{{"cancel-3", []Item{{2, 1}}}}}).
+		then(released(2)).waits(StepUndoing, "the payment to be given up; 1 shipment to be dispatched", 30*time.Second).
+		then(GiveUpPayment{Reference: "cancel-3"}).asks(Asks{Cancel: &CancelDone{Lines: []int{2}}})
+	tell(t, prepared()...).then(declined, Cancelling{Version: 3}, AnswerStop{Shipment: main1, Reference: "cancel-3"}).
+		asks(Asks{Drop: []int{1, 2}, Release: []Goods{tea, cup}, Void: []Void{{Reference: "cancel-3"}}}).
+		then(released(1), released(2), GiveUpPayment{Reference: "cancel-3"}, MoveOrder{To: OrderCancelled, Version: 4}).
+		ended(StepCancelled)
+	// It runs out while the void is on its way: that is answered all the same.
+	tell(t, prepared()...).then(Cancelling{Version: 3, Lines: []int{2}}).
+		then(AnswerStop{Shipment: main1, Reference: "cancel-3", Left: []Item{{1, 2}}}, declined, released(2)).
+		waits(StepUndoing, "the payment to be given up; 1 shipment to be dispatched", 30*time.Second).
+		late().asks(Asks{Void: []Void{{"cancel-3", []Item{{2, 1}}}}})
+}
+
 func TestARefusalThatHitsTheNextRequestHoldsUpNothing(t *testing.T) {
 	north := shipmentID(order, "north", 2)
 	s := func() *story {

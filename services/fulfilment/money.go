@@ -42,7 +42,7 @@ type (
 
 func (e *PaymentMoved) fact(p *Process) {
 	p.Payment = Payment{Stage: e.To, Seen: e.Seen, Code: e.Code}
-	if e.To == PaymentDeclined {
+	if e.To == PaymentDeclined && !p.chargeable() {
 		p.Voids = nil // there is nothing to give up
 	}
 }

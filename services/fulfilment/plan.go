@@ -132,19 +132,28 @@ func (p *Process) drop(lines []int, reference string) Asks {
 		}
 	}
 	nothingLeft := len(lines) == len(p.live())
-	switch p.Payment.Stage {
-	case PaymentAsked, PaymentAction, PaymentAuthorized:
-		if nothingLeft {
-			void.Items = nil
-		}
-		if nothingLeft || len(void.Items) > 0 {
-			a.Void = []Void{void}
-		}
+	if nothingLeft {
+		void.Items = nil
+	}
+	if p.chargeable() && (nothingLeft || len(void.Items) > 0) {
+		a.Void = []Void{void}
 	}
 	if nothingLeft && (p.Discount == StageAsked || p.Discount == StageDone) {
 		a.GiveBack = p.Code
 	}
 	return a
+}
+
+// chargeable reports whether money may be taken, now or later: an authorisation that ran out
+// after the order was confirmed, and was declined then, is asked for again by the next capture.
+func (p *Process) chargeable() bool {
+	switch p.Payment.Stage {
+	case PaymentAsked, PaymentAction, PaymentAuthorized:
+		return true
+	case PaymentDeclined:
+		return p.Confirm != "" && p.Failed == nil
+	}
+	return false
 }
 
 // ship sends what is firm, and follows what is on its way.

@@ -129,7 +129,7 @@ func statesAfter() []State {
 		},
 		{
 			StepCompleted, "Everything was delivered and settled, or is noted for staff.", "ended",
-			[]Step{StepReturning, StepRefunding, StepAnswering},
+			[]Step{StepUndoing, StepReturning, StepRefunding, StepAnswering},
 			tooLate,
 			[]string{"customer: return"},
 		},

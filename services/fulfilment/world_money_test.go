@@ -22,9 +22,13 @@ func (w *world) request(b *Bill) {
 	}
 }
 
-// provider answers what is pending.
+// provider answers what is pending, or lets an authorisation run out.
 func (w *world) provider() {
 	switch answer := w.draw("provider", 6); {
+	case w.pay.state == "authorized" && answer == 5:
+		w.pay.state, w.pay.ranOut = "declined", true
+		w.movePayment(PaymentDeclined, "card_declined")
+		return
 	case w.pay.state != "pending" && w.pay.state != "action":
 		return
 	case answer == 5:
@@ -52,7 +56,7 @@ func (w *world) void(v Void) {
 		if !slices.ContainsFunc(w.pay.waiting, func(o Void) bool { return o.Reference == v.Reference }) {
 			w.pay.waiting = append(w.pay.waiting, v)
 		}
-	case w.pay.state == "declined":
+	case w.pay.state == "declined" && !w.pay.ranOut:
 	default:
 		w.carryOut(v)
 	}
@@ -76,7 +80,16 @@ func (w *world) capture(s Parcel) {
 	if w.pay.captured[s.ID] {
 		return
 	}
-	if w.pay.state != "authorized" {
+	switch {
+	case w.pay.state == "declined" && w.pay.ranOut && w.draw("renewal", 2) == 1:
+		w.pay.captured[s.ID] = false
+		w.movePayment(PaymentDeclined, "card_declined")
+		w.tell("pay", SettleCapture{Shipment: s.ID, Code: "card_declined"})
+		return
+	case w.pay.state == "declined" && w.pay.ranOut:
+		w.pay.state = "authorized"
+		w.movePayment(PaymentAuthorized, "")
+	case w.pay.state != "authorized":
 		w.t.Fatalf("money is captured of a payment that is %q", w.pay.state)
 	}
 	if w.draw("capture", 6) == 5 {

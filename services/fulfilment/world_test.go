@@ -40,6 +40,7 @@ type line struct {
 
 type payment struct {
 	state    string // "", pending, action, authorized, declined, voided
+	ranOut   bool   // and was declined then: a capture asks for it again
 	version  int64
 	bill     string
 	voids    map[string]bool // by reference: answered
