@@ -32,8 +32,6 @@ func measureComplete(ctx context.Context, b *bench) error {
 	}
 	defer staff.end()
 	began, _ := staff.Complete()
-	backlog := &load.Backlog{Limit: openOrders}
-	staff.Tell(func(complete int64) { backlog.Visible(complete - began) })
 	before, cpuErr := s.proc.CPU()
 	profile := filepath.Join(s.dir, "complete.cpu.pprof")
 	if b.profiles != "" {
@@ -43,14 +41,13 @@ func measureComplete(ctx context.Context, b *bench) error {
 	go func() {
 		profiled <- download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.operator, int(lasting.Seconds())), profile)
 	}()
-	result, err := load.Closed(ctx, load.Target{Addr: s.api, Lines: 2}, connections, lasting, backlog)
+	result, err := staff.Drive(ctx, func(ctx context.Context, backlog *load.Backlog) (*load.Result, error) {
+		return load.Closed(ctx, load.Target{Addr: s.api, Lines: 2}, connections, lasting, backlog)
+	})
 	if err != nil {
 		return errors.Join(err, s.proc.Alive())
 	}
 	n := result.Accepted()
-	if err := staff.Await(ctx, began+n); err != nil {
-		return errors.Join(err, s.proc.Alive())
-	}
 	_, last := staff.Complete()
 	after, err := s.proc.CPU()
 	if err := errors.Join(cpuErr, err, <-profiled); err != nil {

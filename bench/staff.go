@@ -119,21 +119,61 @@ func (w *staff) Tell(tell func(complete int64)) {
 	w.tell = tell
 }
 
-// Await waits until n orders are complete. It fails when stalled passes without another one.
+// Drive runs a load and waits until all that it placed is complete. It fails when stalled passes
+// without another complete order, and when the staff has gone.
+func (w *staff) Drive(ctx context.Context, run func(context.Context, *load.Backlog) (*load.Result, error)) (*load.Result, error) {
+	before, _ := w.Complete()
+	backlog := &load.Backlog{Limit: openOrders}
+	w.Tell(func(complete int64) { backlog.Visible(complete - before) })
+	loading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var result *load.Result
+	loaded := make(chan error, 1)
+	go func() {
+		var err error
+		result, err = run(loading, backlog)
+		loaded <- err
+	}()
+	var ended bool
+	err := w.await(ctx, func(complete int64) (bool, error) {
+		if !ended {
+			select {
+			case err := <-loaded:
+				if ended = true; err != nil {
+					return false, err
+				}
+			default:
+				return false, nil
+			}
+		}
+		return complete-before >= result.Accepted(), nil
+	})
+	if !ended {
+		cancel()
+		<-loaded // its error is that it was cancelled
+	}
+	return result, err
+}
+
+// Await waits until n orders are complete, as Drive does.
 func (w *staff) Await(ctx context.Context, n int64) error {
+	return w.await(ctx, func(complete int64) (bool, error) { return complete >= n, nil })
+}
+
+func (w *staff) await(ctx context.Context, until func(complete int64) (bool, error)) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	began := time.Now()
 	for {
 		complete, last := w.Complete()
-		if complete >= n {
-			return nil
+		if ok, err := until(complete); ok || err != nil {
+			return err
 		}
 		if last.Before(began) {
 			last = began
 		}
 		if time.Since(last) > stalled {
-			return fmt.Errorf("no order has been completed for %v; %d of %d are", stalled, complete, n)
+			return fmt.Errorf("no order has been completed for %v; %d are", stalled, complete)
 		}
 		select {
 		case err := <-w.ended:
