@@ -32,6 +32,7 @@ type stream struct {
 	broken  error     // why its events can't be folded
 	guessed bool      // taken to be new, and not looked up
 	due     time.Time // of the timer in the log; zero if there is none
+	unsure  bool      // the log may have another timer: due is what this release makes of the state
 
 	// Within the step:
 	base  int64 // version before the batch
@@ -170,7 +171,8 @@ func (e *Engine) settle(d *decision, head Head) {
 		e.forget()
 	}
 	for _, t := range d.write.Timers {
-		d.byName[t.Stream].due = t.Due
+		s := d.byName[t.Stream]
+		s.due, s.unsure = t.Due, false
 	}
 	if e.opts.OnTimers != nil && len(d.write.Timers) > 0 {
 		e.opts.OnTimers(d.write.Timers)

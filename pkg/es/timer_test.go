@@ -176,7 +176,6 @@ func TestATimerIsRightAfterAnAppendWhoseResultWasLost(t *testing.T) {
 	}
 	r.drive()
 	r.sets(r.on("a", look{}))
-	r.sets(r.on("a", lend{noon.Add(week)}))
 	due, err := r.log.DueTimers(t.Context(), noon.AddDate(1, 0, 0), time.Hour, 10)
 	if err != nil || !slices.Equal(due, []es.Timer{loanTimer("a", 2, noon.Add(week))}) {
 		t.Fatalf("due are %v, %v", due, err)
@@ -203,6 +202,24 @@ func TestAWakeThatComesTooLateDecidesNothing(t *testing.T) {
 	expect(t, got[1], es.StatusSucceeded, 2)
 	got = r.do(r.on("a", remind{noon.Add(week)})...)
 	expect(t, got[0], es.StatusSucceeded, 3)
+}
+
+// TestAStreamThatIsWokenTooLateInTheMiddleOfABatchIsWokenAgain has the deadline end as it was: the
+// wake for it has come, and will count no more.
+func TestAStreamThatIsWokenTooLateInTheMiddleOfABatchIsWokenAgain(t *testing.T) {
+	r := newTimed(t)
+	r.sets(r.on("a", lend{noon}), loanTimer("a", 1, noon))
+	r.sets(r.on("a", giveBack{}, remind{noon}, lend{noon}), loanTimer("a", 3, noon))
+}
+
+func TestALateWakeSetsTheTimerOfItsStreamAnew(t *testing.T) {
+	r := newTimed(t)
+	r.sets(r.on("a", lend{noon.Add(week)}), loanTimer("a", 1, noon.Add(week)))
+	r.sets(r.on("a", remind{noon}), loanTimer("a", 1, noon.Add(week))) // the log may have it at noon
+	r.sets(r.on("a", look{}))
+	r.restart()
+	r.sets(r.on("a", giveBack{}), loanTimer("a", 2, time.Time{}))
+	r.sets(r.on("a", remind{noon}), loanTimer("a", 2, time.Time{}))
 }
 
 func TestAWakeSetsTheTimerThatANewReleaseComputesDifferently(t *testing.T) {
