@@ -17,6 +17,7 @@ const (
 	sendsBack    = 5 // of deliveries
 	restocks     = 80
 	thinkFor     = 2 * time.Second // until a mind is changed
+	packAfter    = 3 * time.Second // so that there is something to be cancelled
 	onTheRoad    = 5 * time.Second
 	packEvery    = 300 * time.Millisecond
 	restockBelow = 100
@@ -166,11 +167,30 @@ func (s *shop) todo(ctx context.Context, path string) []goods {
 	return list.Items
 }
 
-// packers dispatch what waits.
+// once remembers what was seen to, for as long as the view may still list it.
+type once map[string]time.Time
+
+// first reports whether a thing was not seen to just now.
+func (o once) first(id string, now time.Time) bool {
+	for known, at := range o {
+		if now.Sub(at) > onTheRoad {
+			delete(o, known)
+		}
+	}
+	_, known := o[id]
+	o[id] = now
+	return !known
+}
+
+// packers dispatch what has waited for long enough.
 func (s *shop) packers(ctx context.Context) {
 	carriers := []string{"DHL", "UPS", "DPD"}
+	packed := once{}
 	every(ctx, packEvery, func(ctx context.Context) {
 		for i, g := range s.todo(ctx, "/v1/shipments?status=created") {
+			if now := s.Clock(); now.Sub(g.ChangedAt) < packAfter || !packed.first(g.ID, now) {
+				continue
+			}
 			body := map[string]string{"carrier": carriers[i%len(carriers)], "tracking": g.ID[:8]}
 			s.count(ctx, s.post(ctx, "/v1/shipments/"+g.ID+"/dispatch", body, nil), &s.tally.dispatched)
 		}
@@ -179,9 +199,10 @@ func (s *shop) packers(ctx context.Context) {
 
 // carriers deliver what has been on the road for long enough; some of it goes back.
 func (s *shop) carriers(ctx context.Context) {
+	brought := once{}
 	every(ctx, packEvery, func(ctx context.Context) {
 		for _, g := range s.todo(ctx, "/v1/shipments?status=dispatched") {
-			if s.Clock().Sub(g.ChangedAt) < onTheRoad {
+			if now := s.Clock(); now.Sub(g.ChangedAt) < onTheRoad || !brought.first(g.ID, now) {
 				continue
 			}
 			if !s.count(ctx, s.post(ctx, "/v1/shipments/"+g.ID+"/deliver", map[string]string{}, nil), &s.tally.delivered) || !s.chance(sendsBack) {
@@ -213,8 +234,12 @@ func (s *shop) sendBack(ctx context.Context, orderID string, body any) {
 
 // returnDesk takes back what comes back.
 func (s *shop) returnDesk(ctx context.Context) {
+	taken := once{}
 	every(ctx, time.Second, func(ctx context.Context) {
 		for _, g := range s.todo(ctx, "/v1/returns?status=open") {
+			if !taken.first(g.ID, s.Clock()) {
+				continue
+			}
 			var lines []map[string]any
 			for _, item := range g.Items {
 				lines = append(lines, map[string]any{"line": item.Line, "quantity": item.Quantity, "restock": s.chance(restocks)})

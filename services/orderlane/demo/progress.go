@@ -71,18 +71,18 @@ func (s *shop) live(ctx context.Context) error {
 	}
 	bars := make([]*mpb.Bar, len(steps))
 	for i, step := range steps {
-		bars[i] = p.AddBar(1,
+		bars[i] = p.AddBar(0, // a total that is known would complete it
 			mpb.PrependDecorators(decor.Name(step.name, decor.WC{W: 12, C: decor.DindentRight})),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return fmt.Sprintf("%7d", step.count()) })))
 	}
-	p50 := p.AddBar(1, mpb.BarWidth(1), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
+	p50 := p.AddBar(0, mpb.BarWidth(1), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
 		median, most := t.latency.percentiles()
 		return fmt.Sprintf("outcome of an order: p50 %v, p99 %v, over the last 1,000", median.Round(100*time.Microsecond), most.Round(100*time.Microsecond))
 	})))
 	every(ctx, 200*time.Millisecond, func(context.Context) {
 		all := max(1, t.ordered.Load())
 		for i, step := range steps {
-			bars[i].SetTotal(all+1, false) // never complete: it goes on
+			bars[i].SetTotal(all, false)
 			bars[i].SetCurrent(min(step.count(), all))
 		}
 	})
