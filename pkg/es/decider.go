@@ -32,7 +32,8 @@ type Decider[S, E, C any] struct {
 	// so does a nil function. Whenever it changes, the engine writes the stream's timer in the
 	// same append, so that no deadline is lost; at that time the stream gets a command (see
 	// Command.Due). It is rounded up to the microsecond. Where a new release computes it
-	// differently, a stream's timer changes with its next event or when it is woken.
+	// differently, or for the first time, a stream's timer changes with its next event or when it
+	// is woken.
 	Deadline func(S) time.Time
 }
 

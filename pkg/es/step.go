@@ -288,6 +288,7 @@ func (s *stream) fold(of Behaviour, st StreamState) {
 	s.broken = safely(func() (err error) {
 		if s.state, err = of.fold(st); err == nil && s.version > 0 {
 			s.due = of.deadline(s.state)
+			s.unsure = !s.due.IsZero()
 		}
 		return err
 	})

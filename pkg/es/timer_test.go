@@ -158,12 +158,30 @@ func TestADeadlineBetweenTwoMicrosecondsIsDueAtTheLater(t *testing.T) {
 	r.sets(r.on("a", lend{noon.Add(time.Microsecond)}))
 }
 
-func TestAnEngineKnowsFromTheStateWhichTimerTheLogHas(t *testing.T) {
+func TestAStreamFromTheLogSetsItsTimerWithItsFirstEvent(t *testing.T) {
 	r := newTimed(t)
-	r.sets(r.on("a", lend{noon}), loanTimer("a", 1, noon))
+	r.sets(slices.Concat(r.on("a", lend{noon}), r.on("b", lend{noon}), r.on("c", giveBack{})), loanTimer("a", 1, noon), loanTimer("b", 1, noon))
 	r.restart()
+	r.sets(slices.Concat(r.on("a", look{}), r.on("b", giveBack{}), r.on("c", giveBack{})), loanTimer("b", 2, time.Time{}))
+	r.sets(r.on("a", lend{noon}), loanTimer("a", 2, noon))
 	r.sets(r.on("a", lend{noon}))
-	r.sets(r.on("a", giveBack{}), loanTimer("a", 3, time.Time{}))
+	r.sets(r.on("a", giveBack{}), loanTimer("a", 4, time.Time{}))
+}
+
+func TestAStreamGetsTheDeadlineOfANewReleaseWithItsNextEvent(t *testing.T) {
+	for name, before := range map[string]func(*timed){
+		"none before":    func(r *timed) { r.of.Deadline = nil },
+		"a later before": func(r *timed) { r.of = loans(time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTimed(t)
+			before(r)
+			r.do(r.on("a", lend{noon})...)
+			r.of = loans(0)
+			r.restart()
+			r.sets(r.on("a", lend{noon}), loanTimer("a", 2, noon))
+		})
+	}
 }
 
 func TestATimerIsRightAfterAnAppendWhoseResultWasLost(t *testing.T) {
