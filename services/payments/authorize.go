@@ -208,7 +208,7 @@ func (c *change) renew() {
 	if a := c.p.live(); a != nil {
 		old = *a
 	}
-	amount := c.p.wanted()
+	amount := c.p.owed()
 	first := c.p.Authorizations[0]
 	call := c.authorizeCall(amount)
 	call.Replaces, call.ReplacesRef = old.N, old.Ref
@@ -246,7 +246,7 @@ func (c *change) authorized(a Authorization, r Report) {
 		c.approvedLate(a, granted, r.Ref)
 		return
 	}
-	amount := min(a.Amount, c.p.wanted()) // units may have been cancelled in the meantime
+	amount := min(a.Amount, c.p.owed()) // units may have been cancelled in the meantime
 	c.add(Authorized{
 		N: a.N, Amount: amount, Provider: c.p.Provider, Ref: r.Ref, ExpiresAt: r.ExpiresAt, OneCapture: r.OneCapture,
 	}, authorizing(amount))

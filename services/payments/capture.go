@@ -42,10 +42,18 @@ func (p *Payment) captureIn(s OpState) *CaptureState {
 
 // paidLater returns a capture that had failed before another one took everything.
 func (p *Payment) paidLater() *CaptureState {
-	if !p.PaidAll {
+	i := slices.IndexFunc(p.Captures, func(k CaptureState) bool { return k.State == opFailed && p.paid(&k) })
+	if i < 0 {
 		return nil
 	}
-	return p.captureIn(opFailed)
+	return &p.Captures[i]
+}
+
+// paid reports whether the one capture that took everything has taken the money for another one. It has
+// not for one that nobody has answered, of another authorisation: that money may have been taken there.
+func (p *Payment) paid(k *CaptureState) bool {
+	a := p.authorization(k.Authorization)
+	return p.PaidAll && (!k.Silent || a != nil && a.Captured > 0)
 }
 
 func (e CaptureRequested) evolve(p Payment) Payment {
@@ -197,7 +205,7 @@ func (c *change) last(e *CaptureRequested) bool {
 // startCapture begins a capture that has waited; true if something else may be begun then.
 func (c *change) startCapture(k CaptureState) bool {
 	p := &c.p
-	if p.PaidAll || k.Worth.Total == 0 {
+	if p.paid(&k) || k.Worth.Total == 0 {
 		c.add(Captured{Reference: k.Reference, Parts: k.Parts}, nil)
 		return true
 	}

@@ -22,7 +22,7 @@ func drawProvider(t *rapid.T) *provider {
 	p := &provider{
 		oneCapture: rapid.Bool().Draw(t, "one capture"), expires: rapid.Bool().Draw(t, "expires"), declines: map[string]bool{},
 	}
-	for _, what := range []string{"authorize", "capture s1", "capture s2", "capture s3", "void", "refund r1", "refund r2", "refund v1"} {
+	for _, what := range []string{"authorize", "renewal 0", "renewal 1", "capture s1", "capture s2", "capture s3", "void", "refund r1", "refund r2", "refund v1"} {
 		p.declines[what] = rapid.IntRange(0, 4).Draw(t, what+" is declined") == 0
 	}
 	return p
@@ -30,8 +30,11 @@ func drawProvider(t *rapid.T) *provider {
 
 func (p *provider) answer(a asked, at time.Time) Report {
 	what := string(a.Operation)
-	if a.Operation == Capturing || a.Operation == Refunding {
+	switch {
+	case a.Operation == Capturing, a.Operation == Refunding:
 		what += " " + a.reference
+	case a.Operation == Authorizing && a.N > 1:
+		what = fmt.Sprint("renewal ", a.N%2)
 	}
 	r := Report{Operation: a.Operation, N: a.N, Reference: a.reference, Result: ResultDone, Ref: "ref", OneCapture: p.oneCapture}
 	if p.expires {
@@ -137,17 +140,22 @@ func maxTime(a, b time.Time) time.Time {
 
 // settled checks a payment whose provider has answered everything.
 func settled(t *rapid.T, p *Payment) {
-	var unpaid, wanted int64
+	var unpaid, wanted, paid int64
 	for _, k := range p.Captures {
 		if k.State == opWaiting || k.State == opAsked {
 			t.Fatalf("capture %+v is open", k)
 		}
 		if k.State != opDone {
 			unpaid += k.Worth.Total
+		} else {
+			paid += k.Worth.Total
 		}
 		if k.State == opFailed {
 			wanted += k.Worth.Total
 		}
+	}
+	if paid > p.Sums.Captured {
+		t.Fatalf("%d was taken, and %d is said to be: %+v", p.Sums.Captured, paid, p.Captures)
 	}
 	for _, v := range p.Voids {
 		if v.State != opDone {

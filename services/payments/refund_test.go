@@ -181,6 +181,26 @@ func TestACaptureThatFailedIsPaidForByTheOneThatTakesEverything(t *testing.T) {
 	s.answer(ResultDone).then("captured s2: 3998", "captured s1: 0").is(StatusCaptured)
 }
 
+func TestARenewalPaysForTheCaptureThatFailedForWantOfOne(t *testing.T) {
+	s := ordered(t).when(Report{Operation: Authorizing, N: 1, Result: ResultDone, Ref: "pi_1", OneCapture: true, ExpiresAt: noon.Add(week)})
+	s.later(week).when(Capture{Reference: "s1", Units: units(1, 2)}).answer(ResultDeclined).is(StatusCaptureFailed)
+	s.when(Capture{Reference: "s2", Units: units(2, 3)}).then("capture s2 requested: 2:0-3, 1000, waits", "requested 3998, #3 authorize 3998 of #3")
+	s.when(Report{Operation: Authorizing, N: 3, Result: ResultDone, Ref: "pi_2", OneCapture: true}).then("authorized 3998", "asked s2, #4 capture 3998 of #3, the last")
+	s.answer(ResultDone).then("captured s2: 3998", "captured s1: 0").is(StatusCaptured).nothingHeld()
+}
+
+func TestACaptureThatNobodyAnsweredIsNotPaidForByARenewal(t *testing.T) {
+	s := ordered(t).when(Report{Operation: Authorizing, N: 1, Result: ResultDone, Ref: "pi_1", OneCapture: true, ExpiresAt: noon.Add(week)})
+	s.when(Capture{Reference: "s1", Units: units(1, 2)})
+	for s.p.Captures[0].State == opAsked {
+		s.woken()
+	}
+	s.later(week).when(Capture{Reference: "s2", Units: units(2, 3)}).then("capture s2 requested: 2:0-3, 1000, waits", "requested 1000, #3 authorize 1000 of #3")
+	s.when(Report{Operation: Authorizing, N: 3, Result: ResultDone, Ref: "pi_2", OneCapture: true})
+	s.answer(ResultDone).then("captured s2: 1000").is(StatusCaptureFailed)
+	s.when(Capture{Reference: "s1", Units: units(1, 2)}).then("capture s1 requested: 1:0-2, 2998, #2 capture 3998 of #1, the last, attempt 25")
+}
+
 func TestAnAmountAboveWhatWasEarnedIsGivenBackFromWhatWasPaidInAdvance(t *testing.T) {
 	s := oneCapture(t).when(Capture{Reference: "s1", Units: units(1, 1)}).answer(ResultDone)
 	s.when(Refund{Reference: "r1", Amount: euro(2000), Staff: true}).answer(ResultDone)

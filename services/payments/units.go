@@ -114,6 +114,21 @@ func (p *Payment) wanted() int64 {
 	return sum
 }
 
+// owed is what an authorisation is asked for: what is wanted, and, where one capture takes everything, also
+// what was refused before, since it is paid for by that capture then.
+func (p *Payment) owed() int64 {
+	sum := p.wanted()
+	if !slices.ContainsFunc(p.Authorizations, func(a Authorization) bool { return a.OneCapture }) {
+		return sum
+	}
+	for _, k := range p.Captures {
+		if k.State == opFailed && !k.Silent {
+			sum += k.Worth.Total
+		}
+	}
+	return sum
+}
+
 // merged adds up the units of the same line, in the order of the lines.
 func merged(units []Units) []Units {
 	var all []Units
