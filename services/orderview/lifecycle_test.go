@@ -58,8 +58,10 @@ func (w *world) life(n int) []kafka.Record {
 		w.of(shipping.Service, "shipment-"+shipmentID(n), 2, shipping.TypeShipmentDispatched, shipping.ShipmentDispatched{
 			ShipmentID: shipmentID(n), Version: 2, OrderID: id, CustomerID: ada.ID, Status: shipping.StatusDispatched, Location: "main", Items: items, Carrier: "DHL", At: servicetest.Noon,
 		}),
-		w.of(fulfilment.Service, "fulfilment-"+id, 1, "orderlane.fulfilment.shipment_dispatched.v1", fulfilment.Progress{
-			OrderID: id, Version: 1, Step: "shipping", WaitingFor: "1 unit to be dispatched", Until: servicetest.Noon.Add(time.Hour), Attention: "look at it",
+		w.of(fulfilment.Service, "fulfilment-"+id, 1, fulfilment.TypeLineReserved, fulfilment.LineMoved{Progress: fulfilment.Progress{OrderID: id}, Line: 1}),
+		w.of(fulfilment.Service, "fulfilment-"+id, 2, fulfilment.TypeLineAllocated, fulfilment.LineMoved{Progress: fulfilment.Progress{OrderID: id}, Line: 1}),
+		w.of(fulfilment.Service, "fulfilment-"+id, 3, fulfilment.TypeDispatchNoted, fulfilment.Progress{
+			OrderID: id, Version: 3, Step: "shipping", WaitingFor: "1 unit to be dispatched", Until: servicetest.Noon.Add(time.Hour), Attention: "look at it",
 		}),
 	}
 }
@@ -72,7 +74,7 @@ func TestAnOrderIsShownWithAllThatBelongsToIt(t *testing.T) {
 	var o Order
 	a := w.api.Get(ada, "/v1/orders/"+orderID(1))
 	a.Into(&o)
-	if o.Status != "partially_shipped" || o.PaymentStatus != "authorized" || o.Lines[0].Fulfilment.Dispatched != 1 {
+	if o.Status != "partially_shipped" || o.PaymentStatus != "authorized" || o.Lines[0].Fulfilment != (Fulfilment{Allocated: 1, Dispatched: 1}) {
 		t.Errorf("status %s, payment %s, lines %+v", o.Status, o.PaymentStatus, o.Lines)
 	}
 	if o.WaitingFor == nil || *o.WaitingFor != "1 unit to be dispatched" || o.WaitingUntil == nil || o.Attention != "" {
@@ -82,7 +84,7 @@ func TestAnOrderIsShownWithAllThatBelongsToIt(t *testing.T) {
 		t.Errorf("shipments are %+v", o.Shipments)
 	}
 	etag := a.Header.Get("ETag")
-	for _, token := range []string{"order-" + orderID(1) + "@3", "payment-" + orderID(1) + "@1", "fulfilment-" + orderID(1) + "@1", "shipment-" + shipmentID(1) + "@2"} {
+	for _, token := range []string{"order-" + orderID(1) + "@3", "payment-" + orderID(1) + "@1", "fulfilment-" + orderID(1) + "@3", "shipment-" + shipmentID(1) + "@2"} {
 		if !strings.Contains(etag, token) {
 			t.Errorf("the ETag %s lacks %s", etag, token)
 		}

@@ -162,6 +162,11 @@ func (o *Order) addProcess(data string) error {
 		o.WaitingUntil = &p.Until
 	}
 	o.Attention = p.Attention
+	for line, stock := range p.Stock {
+		if line >= 1 && line <= len(o.Lines) {
+			o.Lines[line-1].Fulfilment.keep(stock, o.Lines[line-1].Quantity)
+		}
+	}
 	return nil
 }
 

@@ -45,7 +45,22 @@ type process struct {
 	Until      time.Time `json:"until,omitzero"`
 	Attention  string    `json:"attention,omitzero"`
 	Ended      bool      `json:"ended,omitzero"`
+
+	Stock map[int]string `json:"stock,omitzero"` // where the stock of a line stands, by line
 }
+
+// stockOf is where a line's stock stands after an event of fulfilment.
+var stockOf = map[string]string{
+	fulfilment.TypeLineReserved: stockReserved, fulfilment.TypeLineBackordered: stockWaiting, fulfilment.TypeLineAllocated: stockAllocated,
+	fulfilment.TypeLineRefused: "", fulfilment.TypeLineExpired: "", fulfilment.TypeLineReleased: "",
+}
+
+// Where the stock of a line may stand.
+const (
+	stockReserved  = "reserved"
+	stockWaiting   = "waiting"
+	stockAllocated = "allocated"
+)
 
 // shipment is what is kept of a shipment.
 type shipment struct {
@@ -193,9 +208,20 @@ func (r *related) foldPayment(rec *projection.Record) error {
 }
 
 func (r *related) foldFulfilment(rec *projection.Record) error {
-	return change(r.fulfilments, rec, func(p *process, e *fulfilment.Progress) {
+	return change(r.fulfilments, rec, func(p *process, e *fulfilment.LineMoved) {
 		*p = process{
-			OrderID: e.OrderID, Step: e.Step, WaitingFor: e.WaitingFor, Until: e.Until, Attention: e.Attention, Ended: e.Ended,
+			OrderID: e.OrderID, Step: e.Step, WaitingFor: e.WaitingFor, Until: e.Until, Attention: e.Attention, Ended: e.Ended, Stock: p.Stock,
+		}
+		stock, moved := stockOf[rec.Type]
+		switch {
+		case !moved:
+		case stock == "":
+			delete(p.Stock, e.Line)
+		default:
+			if p.Stock == nil {
+				p.Stock = make(map[int]string)
+			}
+			p.Stock[e.Line] = stock
 		}
 	})
 }
