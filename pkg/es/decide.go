@@ -52,7 +52,7 @@ func (e *Engine) decideBatch(todo []*pending, now time.Time) (*decision, bool) {
 	}
 	err := d.states()
 	if err == nil {
-		err = d.timers()
+		err = d.timers(now)
 	}
 	if err != nil {
 		err.command(todo).park = err.Error()

@@ -31,9 +31,9 @@ type Decider[S, E, C any] struct {
 	// Deadline returns when the stream wants to be woken next; the zero time means never, and
 	// so does a nil function. Whenever it changes, the engine writes the stream's timer in the
 	// same append, so that no deadline is lost; at that time the stream gets a command (see
-	// Command.Due). It is rounded up to the microsecond. Where a new release computes it
-	// differently, or for the first time, a stream's timer changes with its next event or when it
-	// is woken.
+	// Command.Due). It is rounded up to the microsecond, and one that has passed already when it is
+	// written is the time of the append. Where a new release computes it differently, or for the
+	// first time, a stream's timer changes with its next event or when it is woken.
 	Deadline func(S) time.Time
 }
 

@@ -31,13 +31,14 @@ type stream struct {
 	size    int       // of the state's last encoding, in bytes
 	broken  error     // why its events can't be folded
 	guessed bool      // taken to be new, and not looked up
-	due     time.Time // of the timer in the log; zero if there is none
+	due     time.Time // the deadline that the timer in the log is of; zero if there is none
 	unsure  bool      // the log may have another timer: due is what this release makes of the state
 
 	// Within the step:
 	base  int64 // version before the batch
 	batch bool  // decided on in this batch
 	woken bool  // by its timer, in this batch
+	moved bool  // the deadline had, when it was woken
 }
 
 // Step decides one batch and appends it, or does nothing if no command waits. On an error
@@ -160,7 +161,7 @@ func (e *Engine) settle(d *decision, head Head) {
 		d.byName[s.Stream].stateAt = s.Version
 	}
 	for _, s := range d.streams {
-		s.batch, s.guessed, s.woken = false, false, false
+		s.batch, s.guessed, s.woken, s.moved = false, false, false, false
 		e.streams.put(s.name, s)
 	}
 	// Cached states are known to be current as of seen only. Where others have written, seen
@@ -169,10 +170,6 @@ func (e *Engine) settle(d *decision, head Head) {
 		e.seen = head.Position
 	} else if e.behind++; e.behind == maxBehind {
 		e.forget()
-	}
-	for _, t := range d.write.Timers {
-		s := d.byName[t.Stream]
-		s.due, s.unsure = t.Due, false
 	}
 	if e.opts.OnTimers != nil && len(d.write.Timers) > 0 {
 		e.opts.OnTimers(d.write.Timers)
@@ -260,7 +257,7 @@ func (e *Engine) load(ctx context.Context, todo []*pending) error {
 			s = &stream{name: p.Stream}
 			ask, of = append(ask, StreamQuery{Stream: p.Stream, StateVersion: p.Of.stateVersion()}), append(of, p.Of)
 		}
-		s.base, s.batch, s.woken = s.version, false, false // of an earlier batch
+		s.base, s.batch, s.woken, s.moved = s.version, false, false, false // of an earlier batch
 		found[p.Stream] = s
 	}
 	if len(ask) > 0 {

@@ -158,6 +158,28 @@ func TestADeadlineBetweenTwoMicrosecondsIsDueAtTheLater(t *testing.T) {
 	r.sets(r.on("a", lend{noon.Add(time.Microsecond)}))
 }
 
+func TestADeadlineThatHasPassedIsDueAsOfTheAppend(t *testing.T) {
+	r := newTimed(t)
+	past := time.Unix(0, 0)
+	r.sets(r.on("a", lend{past}), loanTimer("a", 1, noon))
+	r.sets(r.on("a", lend{past}))
+	got := r.sets(r.on("a", remind{noon}), loanTimer("a", 3, noon.Add(week)))
+	expect(t, got[0], es.StatusSucceeded, 3)
+}
+
+// TestAWakeThatDecidesNothingDoesNotWakeItsStreamAtOnceAgain: a decider that leaves its deadline as it
+// is makes no endless loop.
+func TestAWakeThatDecidesNothingDoesNotWakeItsStreamAtOnceAgain(t *testing.T) {
+	r := newTimed(t)
+	r.sets(r.on("a", lend{noon.Add(-week)}), loanTimer("a", 1, noon))
+	for range 2 {
+		idle := r.on("a", look{})
+		idle[0].Due = noon
+		r.sets(idle)
+		r.restart()
+	}
+}
+
 func TestAStreamFromTheLogSetsItsTimerWithItsFirstEvent(t *testing.T) {
 	r := newTimed(t)
 	r.sets(slices.Concat(r.on("a", lend{noon}), r.on("b", lend{noon}), r.on("c", giveBack{})), loanTimer("a", 1, noon), loanTimer("b", 1, noon))
