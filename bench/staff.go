@@ -150,7 +150,9 @@ func (w *staff) Drive(ctx context.Context, run func(context.Context, *load.Backl
 	})
 	if !ended {
 		cancel()
-		<-loaded // its error is that it was cancelled
+		if failed := <-loaded; !errors.Is(failed, context.Canceled) {
+			err = errors.Join(err, failed)
+		}
 	}
 	return result, err
 }
