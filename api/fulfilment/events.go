@@ -87,10 +87,11 @@ type ReturnMoved struct {
 	Lines    []Units `json:"lines"`
 }
 
-// RefundSettled says that the money for returned goods was given back, or that it could not be.
+// RefundSettled says that the money for returned goods was given back, or that it could not be. Of refunds that
+// others have asked for it says those that have failed; with the code provider_silent they are asked for again.
 type RefundSettled struct {
 	Progress
-	Reference string `json:"reference" doc:"The return's id, and which part of it"`
+	Reference string `json:"reference" doc:"The return's id, and which part of it; or what others have asked for the refund by"`
 	Code      string `json:"code,omitzero" doc:"Why it was refused"`
 }
 

@@ -111,6 +111,23 @@ func TestARefundThatIsRefusedIsForStaff(t *testing.T) {
 		then(SettleRefund{Reference: "r-1/2"}).attention("")
 }
 
+func TestARefundOfOthersThatFailsIsForStaff(t *testing.T) {
+	words := "the refund cancel-3 was refused (account_closed): give the money back another way"
+	s := func() *story { return tell(t, sold()...) }
+	s().then(SettleRefund{Reference: "cancel-3"}).nothing().
+		then(SettleRefund{Reference: "cancel-3", Code: "account_closed"}).attention(words).ended(StepCompleted).
+		then(SettleRefund{Reference: "cancel-3", Code: "account_closed"}).nothing().
+		then(SettleRefund{Reference: "cancel-3"}).attention("").ended(StepCompleted)
+
+	again := Asks{Refund: []Repayment{{Reference: "cancel-3"}}}
+	s().then(SettleRefund{Reference: "cancel-3", Code: "provider_silent"}).attention("").
+		waits(StepRefunding, "1 refund to be paid out", 30*time.Second).
+		late().asks(again).late().asks(again).
+		then(SettleRefund{Reference: "cancel-3", Code: "provider_silent"}).nothing().
+		then(SettleRefund{Reference: "cancel-3", Code: "account_closed"}).attention(words).ended(StepCompleted)
+	tell(t, SettleRefund{Reference: "cancel-3", Code: "account_closed"}).nothing()
+}
+
 func TestAReturnThatNeverComesIsNotWaitedForForEver(t *testing.T) {
 	s := tell(t, sold()...).then(Returning{Return: "r-1", Items: []Item{{2, 1}}})
 	for range lapse {

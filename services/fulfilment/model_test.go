@@ -65,6 +65,9 @@ func (w *world) step() {
 		w.someGoods(w.draw("line", len(w.stock)))
 	case 12:
 		w.provider()
+		if w.draw("refunds", 10) == 9 {
+			w.refundsMore()
+		}
 	case 13:
 		if id := w.some("shipment", slices.Sorted(maps.Keys(w.ships))); id != "" {
 			w.staff(id)

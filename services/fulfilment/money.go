@@ -27,7 +27,8 @@ type (
 		Code     string `json:"code,omitzero"`
 		Next
 	}
-	// RefundSettled says that money was given back, or (with a code) that it was not.
+	// RefundSettled says that money was given back, or (with a code) that it was not. One that the process
+	// has not asked for is staff's, or that of a void; it is told of when it fails.
 	RefundSettled struct {
 		Reference string `json:"ref"`
 		Code      string `json:"code,omitzero"`
@@ -73,6 +74,14 @@ func (e *RefundSettled) fact(p *Process) {
 	i := p.refund(e.Reference)
 	if e.Code == "" {
 		p.Refunds = without(p.Refunds, i)
+		return
+	}
+	if i < 0 {
+		i = len(p.Refunds)
+		p.Refunds = append(p.Refunds, Repayment{Reference: e.Reference})
+	}
+	if e.Code == providerSilent {
+		p.Refunds[i].Stage = StageAsked
 		return
 	}
 	p.Refunds[i].Stage, p.Refunds[i].Code = StageRefused, e.Code
@@ -149,7 +158,10 @@ type SettleRefund struct {
 func (c SettleRefund) decide(p Process) ([]Event, error) {
 	i := p.refund(c.Reference)
 	if i < 0 {
-		return nil, nil
+		if c.Code == "" || p.Order == "" {
+			return nil, nil
+		}
+		return p.record(c.At, &RefundSettled{Reference: c.Reference, Code: c.Code})
 	}
 	asked := p.Refunds[i].Stage == StageAsked && c.Code != providerSilent
 	if asked || p.Refunds[i].Stage == StageRefused && c.Code == "" {

@@ -183,7 +183,8 @@ type Return struct {
 	Done   bool   `json:"done,omitzero"` // all came back, or it is not waited for any more
 }
 
-// Repayment is money to give back for a part of a return.
+// Repayment is money to give back: for a part of a return, or (without items) a refund that others
+// have asked for and that has failed.
 type Repayment struct {
 	Reference string `json:"ref"`
 	Items     []Item `json:"items"`

@@ -208,7 +208,11 @@ func (p *Process) attention(w *waits, s Step) string {
 		}
 	}
 	for _, r := range p.Refunds {
-		if r.Stage == StageRefused {
+		switch {
+		case r.Stage != StageRefused:
+		case len(r.Items) == 0:
+			all = append(all, fmt.Sprintf("the refund %s was refused (%s): give the money back another way", r.Reference, r.Code))
+		default:
 			all = append(all, fmt.Sprintf("the refund for return %s was refused (%s): give the money back another way", r.Reference, r.Code))
 		}
 	}

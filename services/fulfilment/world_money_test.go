@@ -112,6 +112,10 @@ func (w *world) refund(r Repayment) {
 		return
 	}
 	w.pay.refunds[r.Reference] = true
+	if len(r.Items) == 0 && w.draw("refund", 3) == 2 {
+		w.tell("pay", SettleRefund{Reference: r.Reference, Code: "account_closed"})
+		return
+	}
 	c := SettleRefund{Reference: r.Reference}
 	for _, i := range r.Items {
 		if w.pay.units[i.Line] < i.Quantity {
@@ -119,6 +123,14 @@ func (w *world) refund(r Repayment) {
 		}
 	}
 	w.tell("pay", c)
+}
+
+// refundsMore gives money back that the process has not asked for.
+func (w *world) refundsMore() {
+	if len(w.pay.units) > 0 && !w.pay.refunds["staff"] {
+		code := []string{"", "account_closed", providerSilent}[w.draw("staff's refund", 3)]
+		w.tell("pay", SettleRefund{Reference: "staff", Code: code})
+	}
 }
 
 // Shipping and its people
