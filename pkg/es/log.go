@@ -17,6 +17,10 @@ const (
 	MaxBatchCommands = 512        // commands that an engine decides in one append
 	MaxRead          = 10_000     // records that one Read returns at the most
 	MaxPayload       = 512 * 1024 // bytes of one event, personal payload or parked command
+
+	// MaxTimerPause is how long a timer that nobody answers rests between two hand-outs at the
+	// most, unless the caller asks for longer.
+	MaxTimerPause = time.Hour
 )
 
 // Log is the port to a service's own event log: events, outcomes, states,
@@ -100,8 +104,9 @@ type Log interface {
 
 	// DueTimers hands out timers that are due at now, up to limit (MaxRead at the most), the
 	// earliest first, and notes in the same transaction that they were: the same timer is not
-	// handed out again, to any instance, before again has passed by the callers' clocks. A timer
-	// stays, and is handed out over and over, until the deadline of its stream changes.
+	// handed out again, to any instance, before again has passed by the callers' clocks, nor before
+	// half of what it was overdue then (MaxTimerPause at the most). A timer stays, and is handed out
+	// over and over, ever more seldom, until the deadline of its stream changes.
 	DueTimers(ctx context.Context, now time.Time, again time.Duration, limit int) ([]Timer, error)
 
 	// Close releases what the log holds. Waits that are under way end with an error.

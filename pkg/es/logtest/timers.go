@@ -37,6 +37,17 @@ var timing = map[string]func(*testing.T, *fixture){
 		f.due(noon.Add(2*time.Minute-time.Microsecond), time.Minute, 10)
 		f.due(noon.Add(2*time.Minute), time.Minute, 10, timer("order-1", 0))
 	},
+	"a timer that is overdue comes again ever more seldom, and not more seldom than once an hour": func(_ *testing.T, f *fixture) {
+		f.armed("order-1", noon)
+		f.due(noon.Add(time.Hour), time.Minute, 10, timer("order-1", 0))
+		f.due(noon.Add(time.Hour+30*time.Minute-time.Microsecond), time.Minute, 10)
+		f.due(noon.Add(time.Hour+30*time.Minute), time.Minute, 10, timer("order-1", 0))
+		f.due(noon.Add(48*time.Hour), time.Minute, 10, timer("order-1", 0))
+		f.due(noon.Add(49*time.Hour-time.Microsecond), time.Minute, 10)
+		f.due(noon.Add(49*time.Hour), time.Minute, 10, timer("order-1", 0))
+		f.due(noon.Add(51*time.Hour-time.Microsecond), 2*time.Hour, 10) // unless that is asked for
+		f.due(noon.Add(51*time.Hour), 2*time.Hour, 10, timer("order-1", 0))
+	},
 	"a later timer of a stream replaces the one before, handed out or not": func(_ *testing.T, f *fixture) {
 		f.armed("order-1", noon)
 		f.due(noon, time.Hour, 10, timer("order-1", 0))

@@ -34,7 +34,8 @@ func (l *Log) DueTimers(ctx context.Context, now time.Time, again time.Duration,
 	now = kept(now)
 	err = l.do(ctx, "hand out timers", func(s *Store) error {
 		for _, t := range s.timers {
-			if !t.Due.After(now) && (t.handed.IsZero() || !t.handed.Add(again).After(now)) {
+			pause := max(again, min(t.handed.Sub(t.Due)/2, es.MaxTimerPause))
+			if !t.Due.After(now) && (t.handed.IsZero() || !t.handed.Add(pause).After(now)) {
 				out = append(out, t.Timer)
 			}
 		}

@@ -16,11 +16,13 @@ ON CONFLICT (stream) DO UPDATE SET version = excluded.version, due = excluded.du
 	// disarmTimers: $1 stream
 	disarmTimers = `DELETE FROM timers WHERE stream = ANY ($1::text[])`
 
+	// handOutTimers: $1 now, $2 the pause at the least, $3 the longest that grows.
 	// Rows that another instance is about to take, or an append to change, are left to them.
 	handOutTimers = `
 WITH next AS MATERIALIZED (
-	SELECT stream FROM timers WHERE due <= $1 AND (handed IS NULL OR handed <= $2)
-	ORDER BY due, stream LIMIT $3 FOR UPDATE SKIP LOCKED
+	SELECT stream FROM timers
+	WHERE due <= $1 AND (handed IS NULL OR handed + greatest($2::interval, least((handed - due) / 2, $3::interval)) <= $1)
+	ORDER BY due, stream LIMIT $4 FOR UPDATE SKIP LOCKED
 ), handed AS (
 	UPDATE timers t SET handed = $1 FROM next WHERE t.stream = next.stream RETURNING t.stream, t.version, t.due
 )
@@ -39,7 +41,7 @@ func (l *Log) DueTimers(ctx context.Context, now time.Time, again time.Duration,
 	now = now.Truncate(time.Microsecond)
 	err = l.read(ctx, "hand out timers", func(ctx context.Context) error {
 		var t es.Timer
-		return l.query(ctx, handOutTimers, []any{now, now.Add(-again), bounded(limit)}, []any{&t.Stream, &t.Version, &t.Due}, func() error {
+		return l.query(ctx, handOutTimers, []any{now, again, es.MaxTimerPause, bounded(limit)}, []any{&t.Stream, &t.Version, &t.Due}, func() error {
 			out = append(out, es.Timer{Stream: t.Stream, Version: t.Version, Due: t.Due.UTC()})
 			return nil
 		})

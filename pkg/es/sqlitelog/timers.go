@@ -57,11 +57,13 @@ func (l *Log) DueTimers(ctx context.Context, now time.Time, again time.Duration,
 func (c *conn) dueTimers(now time.Time, again time.Duration, limit int) (out []es.Timer, err error) {
 	err = c.rows(`
 		SELECT stream, version, due FROM timers
-		WHERE due <= ? AND (handed IS NULL OR handed <= ?) ORDER BY due, stream LIMIT ?`,
+		WHERE due <= ?1 AND (handed IS NULL OR handed + max(?2, min((handed - due) / 2, ?3)) <= ?1)
+		ORDER BY due, stream LIMIT ?4`,
 		func(s *sqlite.Stmt) {
 			s.BindInt64(1, now.UnixMicro())
-			s.BindInt64(2, now.UnixMicro()-again.Microseconds())
-			s.BindInt64(3, bounded(limit))
+			s.BindInt64(2, again.Microseconds())
+			s.BindInt64(3, es.MaxTimerPause.Microseconds())
+			s.BindInt64(4, bounded(limit))
 		},
 		func(s *sqlite.Stmt) error {
 			out = append(out, es.Timer{
