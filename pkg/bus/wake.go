@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"time"
 
@@ -21,15 +22,23 @@ type Wake struct {
 // wakeType is the ce_type of a service's wakes.
 func wakeType(service string) string { return TypeName(service, "wake") }
 
-// WakeRecord is the message that a service wakes a stream with for a timer. Its id is the same for
-// the same timer, so that the inbox knows it when it is sent again. at is when it is sent, for the
-// retention of the topic.
+// wakeAnew is how overdue a timer is when its wake gets another id. Whoever has not answered by
+// then may never do, since the id has an outcome, and a stream must not be forgotten.
+const wakeAnew = 10 * time.Minute
+
+// WakeRecord is the message that a service wakes a stream with for a timer. at is when it is sent.
+// Its id is the same for the same timer, so that the inbox knows it when it is sent again; another
+// once the timer is overdue by wakeAnew, and each time that has doubled.
 func WakeRecord(service string, t es.Timer, at time.Time) (kafka.Record, error) {
 	data, err := Encode(&Wake{Stream: t.Stream, Due: t.Due})
 	if err != nil {
 		return kafka.Record{}, fmt.Errorf("bus: encode the wake of %s: %w", t.Stream, err)
 	}
-	id := DeriveID("wake", service, t.Stream, strconv.FormatInt(t.Version, 10), t.Due.UTC().Format(time.RFC3339Nano)).String()
+	of := []string{"wake", service, t.Stream, strconv.FormatInt(t.Version, 10), t.Due.UTC().Format(time.RFC3339Nano)}
+	if overdue := at.Sub(t.Due); overdue >= wakeAnew {
+		of = append(of, strconv.Itoa(bits.Len64(uint64(overdue/wakeAnew))))
+	}
+	id := DeriveID(of...).String()
 	e := Envelope{
 		ID: id, Type: wakeType(service), Source: Source(service), Subject: t.Stream, Time: t.Due,
 		Correlation: id, Causation: fmt.Sprintf("%s/%d", t.Stream, t.Version),
@@ -111,6 +120,9 @@ func (h *wakeHandler) Handle(ctx context.Context, command any) error {
 	}
 	return w.wake(ctx, r, of.ID, c.Due)
 }
+
+// IsWake reports whether a parked command is a wake of its service.
+func IsWake(service string, p es.Parked) bool { return p.Type == wakeType(service) }
 
 // Wakes reports whether the group handles wakes: whether its service has timers.
 func (g *CommandGroup) Wakes() bool {

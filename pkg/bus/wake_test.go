@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -134,6 +135,55 @@ func TestEachTimerHasAWakeOfItsOwnAndTheSameWheneverItIsSent(t *testing.T) {
 	if len(ids) != 3 {
 		t.Errorf("the ids of four wakes of three timers are %v", ids)
 	}
+}
+
+func TestAWakeThatIsLongOverdueGetsAnotherIDEverMoreSeldom(t *testing.T) {
+	var steps []time.Duration
+	last := ""
+	for late := -time.Minute; late <= 24*time.Hour; late += time.Minute {
+		r, err := WakeRecord("test", es.Timer{Stream: "egg-7", Version: 3, Due: noon}, noon.Add(late))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id := r.Header(HeaderID); id != last {
+			steps, last = append(steps, late), id
+		}
+	}
+	if got := fmt.Sprint(steps); got != "[-1m0s 10m0s 20m0s 40m0s 1h20m0s 2h40m0s 5h20m0s 10h40m0s 21h20m0s]" {
+		t.Errorf("another id when it is late by %s", got)
+	}
+}
+
+// TestAStreamWhoseWakeIsUsedUpIsNotForgotten has the wake's id taken before it comes, as by an operator
+// of an earlier release who discarded it.
+func TestAStreamWhoseWakeIsUsedUpIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := kitchen(t)
+		w.boil("egg-1", 1, noon)
+		wake, err := WakeRecord("test", es.Timer{Stream: "egg-1", Version: 1, Due: noon}, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.log.Append(t.Context(), es.Batch{Seen: -1, Outcomes: []es.Outcome{{
+			Command: uuid.MustParse(wake.Header(HeaderID)), Type: wakeType("test"), Stream: "egg-1", Status: es.StatusFailed, Time: noon,
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.publish(wake)
+		w.all()
+		if got := w.history("egg-1"); got != "put" {
+			t.Fatalf("the egg: %s", got)
+		}
+		if wake, err = WakeRecord("test", es.Timer{Stream: "egg-1", Version: 1, Due: noon}, noon.Add(wakeAnew)); err != nil {
+			t.Fatal(err)
+		}
+		w.publish(wake)
+		w.all()
+		if got := w.history("egg-1"); got != "put rang" {
+			t.Errorf("the egg: %s", got)
+		}
+	})
 }
 
 func TestAWakeThatIsSentAgainCountsOnce(t *testing.T) {

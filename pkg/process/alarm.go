@@ -17,8 +17,9 @@ const (
 	// were set before this process started, are late by no more than that.
 	alarmPoll = 250 * time.Millisecond
 	// wakeAgain is how long a stream may take to answer its timer before it is woken again. The
-	// repeat has the same id, so it counts only if the first one was lost or parked. The pauses
-	// grow (es.Log.DueTimers), so that a wake that is parked makes few dead letters.
+	// repeat has the same id for a while (bus.WakeRecord), so it counts only if the first one was
+	// lost or parked. The pauses grow (es.Log.DueTimers), so that one that is parked makes few
+	// dead letters.
 	wakeAgain = time.Minute
 	// maxDue is how many timers are handed out at once.
 	maxDue = 1000

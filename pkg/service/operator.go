@@ -238,6 +238,10 @@ func (o *operator) discardParked(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if bus.IsWake(service, p) {
+		return nil, fault.Conflict("wake_not_discarded",
+			"%s waits to be woken and can't go on without: repair what the wake was parked for, and retry it; it also comes again by itself", p.Key)
+	}
 	// The message lasts until the outcome is published, even if this process ends now; the
 	// engine here need not wait for it.
 	if err := o.platform.Producer.Publish(r.Context(), []kafka.Record{bus.Discard(p)}); err != nil {

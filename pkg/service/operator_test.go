@@ -205,6 +205,22 @@ func TestADiscardGivesTheCommandItsFinalOutcomeAndLastsInTheTopic(t *testing.T) 
 	}
 }
 
+func TestAWakeIsNotDiscarded(t *testing.T) {
+	w := newWorld(t)
+	wake := parked("a", 1)
+	wake.Type = "orderlane.a.wake.v1"
+	w.addService("a", wake)
+	path := "/admin/deadletters/" + commandID(1).String()
+	w.wantCode("POST", path+"/discard", 409, "wake_not_discarded")
+	var c ParkedCommand
+	if status := w.ask("POST", path+"/retry", &c); status != 200 {
+		t.Errorf("it can't be retried: %d", status)
+	}
+	if sent := w.onTopic("a.commands.v1"); len(sent) != 1 || sent[0].Header(bus.HeaderDiscard) != "" {
+		t.Errorf("sent is %+v", sent)
+	}
+}
+
 // thing is a view that can't fold a text, until it is healed.
 type thing struct {
 	projection.Parts

@@ -71,7 +71,7 @@ type deadlettersCommand struct {
 	List    deadlettersList    `cmd:"" help:"List parked commands."`
 	Show    deadlettersShow    `cmd:"" help:"Show a parked command with its payload and why it was parked."`
 	Retry   deadlettersRetry   `cmd:"" help:"Send a parked command through its topic again."`
-	Discard deadlettersDiscard `cmd:"" help:"Give a parked command up: its outcome is failed, for good."`
+	Discard deadlettersDiscard `cmd:"" help:"Give a parked command up: its outcome is failed, for good. Wakes can't be: streams wait for them."`
 }
 
 type deadlettersList struct {
