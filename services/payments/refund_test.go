@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/orderlane/orderlane/pkg/fault"
@@ -106,6 +107,19 @@ func TestARefundThatWasRefusedIsAskedForAgain(t *testing.T) {
 	// Or by another reference.
 	s = paidFor(t).when(Refund{Reference: "r1", Units: units(2, 3)}).answer(ResultDeclined)
 	s.when(Refund{Reference: "r2", Units: units(2, 3)}).then("refund r2 requested: 2:0-3, 1000, #4 refund 1000 of #1")
+}
+
+func TestUnitsInTheMiddleThatTheProviderGivesBackAfterAllAreNotKept(t *testing.T) {
+	s := paidFor(t).when(Refund{Reference: "r1", Units: units(2, 1)}).when(Refund{Reference: "r2", Units: units(2, 1)}).answer(ResultDeclined)
+	s.when(Report{Operation: Refunding, N: 3, Reference: "r1", Result: ResultDeclined})
+	s.when(Report{Operation: Refunding, N: 4, Reference: "r2", Result: ResultDone}) // it has changed its mind
+	if kept := s.p.line(2).Kept; !reflect.DeepEqual(kept, []Span{{From: 0, To: 1}, {From: 2, To: 3}}) {
+		t.Errorf("kept are %+v", kept)
+	}
+	s.when(Refund{Reference: "r3", Units: units(2, 2)}).then("refund r3 requested: 2:0-1 2:2-3, 666, #5 refund 666 of #1")
+	if kept := s.p.line(2).Kept; len(kept) > 0 {
+		t.Errorf("kept are %+v", kept)
+	}
 }
 
 func TestARefundThatNobodyAnsweredIsNeverASecondOne(t *testing.T) {

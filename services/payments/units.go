@@ -219,14 +219,22 @@ func (l *Line) keep(s Span) {
 	}
 }
 
-// give notes that the units of a span at the beginning of one that is kept are not any more.
+// keeps returns the place of the span that is kept and that a span is of, or -1.
+func (l *Line) keeps(s Span) int {
+	return slices.IndexFunc(l.Kept, func(k Span) bool { return k.From <= s.From && s.To <= k.To && k.Advance == s.Advance })
+}
+
+// give notes that the units of a span are not kept any more; what is around them is.
 func (l *Line) give(s Span) {
-	for i := range l.Kept {
-		if k := &l.Kept[i]; k.From == s.From && s.To <= k.To && k.Advance == s.Advance {
-			if k.From = s.To; k.From == k.To {
-				l.Kept = slices.Delete(l.Kept, i, i+1)
-			}
-			return
+	i := l.keeps(s)
+	if i < 0 {
+		return
+	}
+	k := l.Kept[i]
+	l.Kept = slices.Delete(l.Kept, i, i+1)
+	for _, rest := range []Span{{s.To, k.To, k.Advance}, {k.From, s.From, k.Advance}} {
+		if rest.From < rest.To {
+			l.Kept = slices.Insert(l.Kept, i, rest)
 		}
 	}
 }
