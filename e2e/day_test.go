@@ -5,8 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -91,7 +90,7 @@ func (s *shopDay) router(t *testing.T) string {
 	t.Helper()
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host = "http", s.c.Address(r.In.Method, r.In.URL.Path)
-	}, ErrorLog: log.New(io.Discard, "", 0)} // processes are killed
+	}, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)} // processes are killed
 	server := httptest.NewServer(proxy)
 	t.Cleanup(server.Close)
 	return server.URL

@@ -147,9 +147,14 @@ func anyCommand(t *rapid.T) Command {
 		lines = []int{units[0].Line}
 	}
 	return rapid.SampledFrom([]Command{
-		ChangeAddress{ID: "1", Address: home, By: ada}, Confirm{"1"}, Reject{"1", "out_of_stock", ""},
-		RequestCancel{ID: "1", Lines: lines, By: ada}, Cancel{ID: "1", Lines: lines}, RefuseCancel{"1", "already_dispatched"},
-		MarkShipped{"1", id, units}, MarkDelivered{"1", id, units},
+		ChangeAddress{ID: "1", Address: home, By: ada},
+		Confirm{"1"},
+		Reject{"1", "out_of_stock", ""},
+		RequestCancel{ID: "1", Lines: lines, By: ada},
+		Cancel{ID: "1", Lines: lines},
+		RefuseCancel{"1", "already_dispatched"},
+		MarkShipped{"1", id, units},
+		MarkDelivered{"1", id, units},
 		RequestReturn{ID: "1", Return: id, Units: slices.Clone(units), By: ada},
 		MarkReturned{"1", id, rapid.Int64Range(1, 5).Draw(t, "part"), units},
 	}).Draw(t, "command")

@@ -65,9 +65,15 @@ func (s *shop) live(ctx context.Context) error {
 		name  string
 		count func() int64
 	}{
-		{"ordered", t.ordered.Load}, {"dispatched", t.dispatched.Load}, {"delivered", t.delivered.Load},
-		{"cancelled", t.cancelled.Load}, {"sent back", t.returned.Load}, {"taken back", t.received.Load},
-		{"refused", t.refused.Load}, {"failed", t.failed.Load}, {"stuck", t.stuck.Load},
+		{"ordered", t.ordered.Load},
+		{"dispatched", t.dispatched.Load},
+		{"delivered", t.delivered.Load},
+		{"cancelled", t.cancelled.Load},
+		{"sent back", t.returned.Load},
+		{"taken back", t.received.Load},
+		{"refused", t.refused.Load},
+		{"failed", t.failed.Load},
+		{"stuck", t.stuck.Load},
 	}
 	bars := make([]*mpb.Bar, len(steps))
 	for i, step := range steps {
