@@ -103,6 +103,11 @@ func (a *Alarm) Step(ctx context.Context) (int, error) {
 		}
 		a.unsent = due
 	}
+	return a.send(ctx, now)
+}
+
+// send wakes the streams that were handed out to us.
+func (a *Alarm) send(ctx context.Context, now time.Time) (int, error) {
 	records := make([]kafka.Record, len(a.unsent))
 	for i, t := range a.unsent {
 		var err error
@@ -119,7 +124,8 @@ func (a *Alarm) Step(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// Run drives the alarm until ctx ends.
+// Run drives the alarm until ctx ends. What was handed out to it by then is sent, if the broker is
+// there: nobody else would be handed it for a while.
 func (a *Alarm) Run(ctx context.Context) error {
 	pause := retryFrom
 	for ctx.Err() == nil {
@@ -134,6 +140,14 @@ func (a *Alarm) Run(ctx context.Context) error {
 			a.sleep(ctx)
 		}
 		pause = retryFrom
+	}
+	if len(a.unsent) == 0 {
+		return nil
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryUpTo)
+	defer cancel()
+	if _, err := a.send(last, a.opts.Clock()); err != nil {
+		a.opts.Observer.Failed(err)
 	}
 	return nil
 }

@@ -214,3 +214,45 @@ func TestARunningAlarmGoesOnAfterFailures(t *testing.T) {
 		}
 	})
 }
+
+// TestAnAlarmThatIsStoppedInTheMiddleSendsWhatItWasHanded has the process end while the log hands out
+// a timer, which no other instance would be handed for a minute.
+func TestAnAlarmThatIsStoppedInTheMiddleSendsWhatItWasHanded(t *testing.T) {
+	b := newBelfry(t, clock)
+	b.set("deal-1", noon)
+	ctx, stop := context.WithCancel(t.Context())
+	a := NewAlarm(AlarmOptions{
+		Service: "deal", Log: b.log, Clock: b.now, Observer: b,
+		Producer: producerFunc(func(ctx context.Context, records []kafka.Record) error {
+			stop()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return b.broker.Producer().Publish(ctx, records)
+		}),
+	})
+	if err := a.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.woke("deal-1")
+}
+
+func TestAnAlarmDoesNotWaitForABrokerThatIsAwayWhenItStops(t *testing.T) {
+	b := newBelfry(t, clock)
+	b.set("deal-1", noon)
+	ctx, stop := context.WithCancel(t.Context())
+	a := NewAlarm(AlarmOptions{
+		Service: "deal", Log: b.log, Clock: b.now, Observer: b,
+		Producer: producerFunc(func(context.Context, []kafka.Record) error { stop(); return errors.New("away") }),
+	})
+	if err := a.Run(ctx); err != nil || b.failed != 1 {
+		t.Fatalf("it ended with %v, and told of %d failures", err, b.failed)
+	}
+}
+
+type producerFunc func(context.Context, []kafka.Record) error
+
+func (f producerFunc) Publish(ctx context.Context, records []kafka.Record) error {
+	return f(ctx, records)
+}
+func (producerFunc) Close() error { return nil }
