@@ -42,23 +42,27 @@ func (w *Watch) Advance(head int64) {
 		return
 	}
 	w.head = head
-	if w.moved != nil {
-		close(w.moved)
-		w.moved = nil
-	}
+	w.wake()
 }
 
-// See advances the watch to a head that was read from the log. Under another epoch than the
-// last one seen the watch goes to where the log is, also back.
+// See advances the watch to a head that was read from the log. Under a newer epoch than the
+// last one seen the watch goes to where the log is, also back. A head of an older epoch changes
+// nothing: it was read before another call saw the newer one.
 func (w *Watch) See(head es.Head) {
 	w.mu.Lock()
-	changed := w.epoch != head.Epoch && w.epoch != ""
-	w.epoch = head.Epoch
-	w.mu.Unlock()
-	if changed {
-		w.Reset(head)
+	defer w.mu.Unlock()
+	known := w.epoch != ""
+	switch {
+	case known && es.Generation(head.Epoch) < es.Generation(w.epoch):
+		return
+	case known && w.epoch != head.Epoch:
+		w.head = head.Position
+		w.wake()
+	case head.Position > w.head:
+		w.head = head.Position
+		w.wake()
 	}
-	w.Advance(head.Position)
+	w.epoch = head.Epoch
 }
 
 // Reset moves the watch to a head that may be lower than the one it stands at.
@@ -66,6 +70,14 @@ func (w *Watch) Reset(head es.Head) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.epoch, w.head = head.Epoch, head.Position
+}
+
+// wake wakes those who wait, to look at the head again.
+func (w *Watch) wake() {
+	if w.moved != nil {
+		close(w.moved)
+		w.moved = nil
+	}
 }
 
 // Close ends all waits, now and later, with es.ErrClosed. It says whether this call was the
