@@ -134,13 +134,15 @@ type PaymentRefundRequested struct {
 	Attempt   int          `json:"attempt,omitzero" doc:"How often the provider was asked"`
 }
 
-// PaymentRefunded says that money was given back.
+// PaymentRefunded says that money was given back. Where it comes from several authorisations, each gives
+// its part, and the reference is paid with the one that is not partial.
 type PaymentRefunded struct {
 	Progress
 	Reference string       `json:"reference"`
 	Amount    money.Amount `json:"amount"`
 	Lines     []Units      `json:"lines,omitzero"`
 	Reason    string       `json:"reason"`
+	Partial   bool         `json:"partial,omitzero" doc:"The rest of what the reference asks for is on its way, or has failed"`
 }
 
 // PaymentRefundFailed says that the provider refused to give money back.

@@ -32,7 +32,8 @@ func TestASilentProviderIsAskedAgainAndNotTakenForARefusal(t *testing.T) {
 		late().asks(Asks{Capture: []Parcel{{Number: 1, ID: main1, Customer: "c-42", Location: "main", Goods: []Goods{teas, oneCup}}}})
 	tell(t, sold()...).
 		then(Returning{Return: "r-1", Items: []Item{{2, 1}}}, ReturnGoods{Return: "r-1", Part: 2, Location: "main", Items: []Item{{2, 1}}, Done: true}).
-		then(SettleRefund{Reference: "r-1/2", Code: "provider_silent"}).nothing()
+		then(SettleRefund{Reference: "r-1/2", Code: "provider_silent"}).nothing().
+		then(SettleRefund{Reference: "r-1/2", Partial: true}).nothing()
 }
 
 func TestACaptureIsAskedForAgainUntilPaymentsAnswers(t *testing.T) {
@@ -125,6 +126,8 @@ func TestARefundOfOthersThatFailsIsForStaff(t *testing.T) {
 		late().asks(again).late().asks(again).
 		then(SettleRefund{Reference: "cancel-3", Code: "provider_silent"}).nothing().
 		then(SettleRefund{Reference: "cancel-3", Code: "account_closed"}).attention(words).ended(StepCompleted)
+	s().then(SettleRefund{Reference: "cancel-3", Code: "account_closed"}, SettleRefund{Reference: "cancel-3", Partial: true}).nothing().
+		then(SettleRefund{Reference: "cancel-3", Code: "provider_silent"}).attention("").late().asks(again)
 	tell(t, SettleRefund{Reference: "cancel-3", Code: "account_closed"}).nothing()
 }
 

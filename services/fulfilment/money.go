@@ -152,10 +152,14 @@ func (c SettleCapture) decide(p Process) ([]Event, error) {
 type SettleRefund struct {
 	Reference string
 	Code      string
+	Partial   bool // of what was given back: the rest is not yet
 	At        time.Time
 }
 
 func (c SettleRefund) decide(p Process) ([]Event, error) {
+	if c.Partial {
+		return nil, nil
+	}
 	i := p.refund(c.Reference)
 	if i < 0 {
 		if c.Code == "" || p.Order == "" {
@@ -164,7 +168,8 @@ func (c SettleRefund) decide(p Process) ([]Event, error) {
 		return p.record(c.At, &RefundSettled{Reference: c.Reference, Code: c.Code})
 	}
 	asked := p.Refunds[i].Stage == StageAsked && c.Code != providerSilent
-	if asked || p.Refunds[i].Stage == StageRefused && c.Code == "" {
+	// Of a refund in pieces one may be refused, and nobody answer about another one.
+	if asked || p.Refunds[i].Stage == StageRefused && (c.Code == "" || c.Code == providerSilent) {
 		return p.record(c.At, &RefundSettled{Reference: c.Reference, Code: c.Code})
 	}
 	return nil, nil

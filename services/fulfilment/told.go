@@ -126,7 +126,7 @@ func (h hearing) payments() []bus.Handler {
 			return e.OrderID, SettleCapture{Shipment: e.Reference, Code: codeOf(e.Code), At: at}
 		}),
 		told(h, func(e *payments.PaymentRefunded, at time.Time) (string, Command) {
-			return e.OrderID, SettleRefund{Reference: e.Reference, At: at}
+			return e.OrderID, SettleRefund{Reference: e.Reference, Partial: e.Partial, At: at}
 		}),
 		told(h, func(e *payments.PaymentRefundFailed, at time.Time) (string, Command) {
 			return e.OrderID, SettleRefund{Reference: e.Reference, Code: codeOf(e.Code), At: at}

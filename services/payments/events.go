@@ -154,7 +154,7 @@ type (
 		Owing     Owing  `json:"owing"`
 		Call      *Call  `json:"call"`
 	}
-	// Refunded is money that was given back.
+	// Refunded is money that was given back: all that was asked for by the reference, or a part.
 	Refunded struct {
 		Entry
 		Reference string `json:"reference"`
@@ -162,6 +162,7 @@ type (
 		N         int    `json:"n"`
 		Parts     []Part `json:"parts,omitzero"`
 		Amount    int64  `json:"amount"`
+		Partial   bool   `json:"partial,omitzero"` // the rest is on its way, or has failed
 	}
 	// RefundFailed is money that could not be given back.
 	RefundFailed struct {

@@ -142,6 +142,10 @@ type Owing struct {
 	Advance int64 `json:"advance,omitzero"` // was paid for units that were never dispatched
 }
 
+func (o Owing) plus(b Owing) Owing {
+	return Owing{o.Total + b.Total, o.Tax + b.Tax, o.Advance + b.Advance}
+}
+
 func owing(o Owing) []Posting {
 	return movement(Posting{Revenue, o.Total - o.Advance - o.Tax}, Posting{Tax, o.Tax}, Posting{Receivable, o.Advance}, Posting{Customer, -o.Total})
 }

@@ -72,6 +72,7 @@ func (at place) movement(event Event) (name string, body any) {
 	case Refunded:
 		return "payment_refunded", &api.PaymentRefunded{
 			Progress: at.progress(&e.Entry), Reference: e.Reference, Amount: at.money(&e.Entry, e.Amount), Lines: publicUnits(e.Parts), Reason: e.Reason,
+			Partial: e.Partial,
 		}
 	case RefundFailed:
 		return "payment_refund_failed", &api.PaymentRefundFailed{

@@ -8,7 +8,8 @@ import (
 	"github.com/orderlane/orderlane/pkg/money"
 )
 
-// RefundState is money that goes back to the customer, from one authorisation.
+// RefundState is money that goes back to the customer, from one authorisation. A refund that takes more
+// than one has as many of these, under the same reference.
 type RefundState struct {
 	Op
 	Reference     string  `json:"reference"`
@@ -19,6 +20,17 @@ type RefundState struct {
 	Owing         Owing   `json:"owing"`
 	Authorization int     `json:"authorization"`
 	Silent        bool    `json:"silent,omitzero"` // it failed since nobody answered: it may have been done
+	Again         bool    `json:"again,omitzero"`  // it was refused, and is asked for anew by another number
+}
+
+// refused reports whether the provider has said no, and nobody has asked for it anew.
+func (r *RefundState) refused() bool { return r.State == opFailed && !r.Silent && !r.Again }
+
+// partly reports whether a refund has other pieces, which are not given back.
+func (p *Payment) partly(k *RefundState) bool {
+	return slices.ContainsFunc(p.Refunds, func(o RefundState) bool {
+		return o.Reference == k.Reference && o.N != k.N && o.State != opDone && !o.Again
+	})
 }
 
 func (p *Payment) refundOf(n int) *RefundState {
@@ -41,6 +53,11 @@ func (e RefundRequested) evolve(p Payment) Payment {
 	p.authorization(e.Call.Authorization).Refunded += e.Owing.Total
 	r := p.refundOf(e.Call.N)
 	if r == nil {
+		for i := range p.Refunds {
+			if o := &p.Refunds[i]; o.Reference == e.Reference && o.refused() {
+				o.Again = true
+			}
+		}
 		p.Refunds = append(p.Refunds, RefundState{
 			Reference: e.Reference, Reason: e.Reason, Parts: e.Parts, Delivery: e.Delivery, Owing: e.Owing, Authorization: e.Call.Authorization,
 		})
@@ -91,7 +108,7 @@ func (e RefundFailed) evolve(p Payment) Payment {
 }
 
 // Refund gives captured money back: an amount, or what units and the delivery fee cost. A
-// reference is refunded once; one that has failed is tried again. Staff who break a rule are refused;
+// reference is refunded once; what of it has failed is tried again. Staff who break a rule are refused;
 // a process is answered by an event.
 type Refund struct {
 	Order     string
@@ -106,17 +123,29 @@ type Refund struct {
 
 func (r Refund) decide(p Payment) ([]Event, error) {
 	c := p.change(r.At)
-	for _, known := range p.Refunds {
+	known, refused := false, RefundRequested{Reference: r.Reference, Reason: r.Reason}
+	for _, k := range p.Refunds {
 		switch {
-		case known.Reference != r.Reference:
-		case known.State != opFailed:
-			return nil, nil
-		case known.Silent:
-			c.askRefundAgain(known)
-			return c.done()
+		case k.Reference != r.Reference:
+			continue
+		case k.State == opFailed && k.Silent:
+			c.askRefundAgain(k)
+		case k.refused():
+			refused.Parts = append(refused.Parts, k.Parts...)
+			refused.Delivery = refused.Delivery || k.Delivery
+			refused.Owing = refused.Owing.plus(k.Owing)
 		}
+		known = true
 	}
-	e, refusal := r.asked(&p)
+	e, refusal := refused, (*fault.Fault)(nil)
+	switch {
+	case !known:
+		e, refusal = r.asked(&p)
+	case refused.Owing.Total == 0:
+		return c.done()
+	default:
+		refusal = e.again(&p)
+	}
 	switch {
 	case refusal == nil && e.Owing.Total == 0:
 		c.add(Refunded{Reference: r.Reference, Reason: r.Reason, Parts: e.Parts}, nil)
@@ -130,6 +159,32 @@ func (r Refund) decide(p Payment) ([]Event, error) {
 		c.add(RefundFailed{Reference: r.Reference, Amount: e.Owing.Total, Code: refusal.Code}, nil)
 	}
 	return c.done()
+}
+
+// again is why what was refused can't be asked for as it was; nil if it can.
+func (e *RefundRequested) again(p *Payment) *fault.Fault {
+	gone := slices.ContainsFunc(e.Parts, func(part Part) bool { return p.line(part.Line).keeps(part.Span) < 0 })
+	if gone || e.Delivery && p.Delivery.State != feePaid || len(e.Parts) == 0 && !e.Delivery && e.Owing.Total > p.Sums.left() {
+		return aboveCaptured(p)
+	}
+	total := e.Owing.Total - e.Owing.Advance
+	e.Owing = p.giveable(Worth{total, e.Owing.Tax}, e.Owing.Advance)
+	if e.Owing.Total == 0 {
+		return aboveCaptured(p)
+	}
+	return nil
+}
+
+// giveable is as much of what units cost, and of what was paid for others in advance, as is left: what was
+// given back as an amount is not given back a second time with the goods.
+func (p *Payment) giveable(worth Worth, advance int64) Owing {
+	left := p.Sums.left()
+	advance = min(advance, left)
+	amount := min(worth.Total, left-advance)
+	o := p.owing(Worth{amount, worth.Tax}, amount == worth.Total)
+	o.Total += advance
+	o.Advance += advance
+	return o
 }
 
 // asked is what a refund comes to, or why it can't be.
@@ -175,13 +230,7 @@ func (r *Refund) ofUnits(p *Payment, e RefundRequested) (RefundRequested, *fault
 	if r.Delivery {
 		e.Delivery, worth = true, worth.plus(p.Delivery.Worth)
 	}
-	// What was given back as an amount is not given back a second time with the goods.
-	left := p.Sums.left()
-	inAdvance := min(advance.Total, left)
-	amount := min(worth.Total, left-inAdvance)
-	e.Owing = p.owing(Worth{amount, worth.Tax}, amount == worth.Total)
-	e.Owing.Total += inAdvance
-	e.Owing.Advance += inAdvance
+	e.Owing = p.giveable(worth, advance.Total)
 	if e.Owing.Total == 0 && worth.Total+advance.Total > 0 {
 		return e, aboveCaptured(p)
 	}
@@ -231,7 +280,9 @@ func (c *change) refundAnswered(r Report) {
 				Call: c.repeat(k.Op, Refunding, k.Owing.Total, c.p.authorization(k.Authorization)),
 			}, owing(k.Owing))
 		}
-		c.add(Refunded{Reference: k.Reference, Reason: k.Reason, N: k.N, Parts: k.Parts, Amount: k.Owing.Total}, givingBack(k.Owing.Total))
+		c.add(Refunded{
+			Reference: k.Reference, Reason: k.Reason, N: k.N, Parts: k.Parts, Amount: k.Owing.Total, Partial: c.p.partly(&k),
+		}, givingBack(k.Owing.Total))
 	case r.Result == ResultDeclined && (k.State == opAsked || k.Silent):
 		c.add(RefundFailed{Reference: k.Reference, N: k.N, Amount: k.Owing.Total, Code: r.codeOr("refund_declined")}, notOwing(k.Owing))
 	}

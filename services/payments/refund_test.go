@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -147,6 +148,57 @@ func TestARefundIsTakenFromEveryAuthorisationThatWasCapturedFrom(t *testing.T) {
 	s.when(Refund{Reference: "r1", Amount: euro(3500)}).then(
 		"refund r1 requested:, 2998, #5 refund 2998 of #1", "refund r1 requested:, 502, #6 refund 502 of #3",
 	)
+}
+
+// twoPieces is a refund of everything, from two authorisations, as #5 and #6.
+func twoPieces(t judge) *story {
+	s := renewed(t).answer(ResultDone).when(Capture{Reference: "s2", Units: units(2, 3)}).answer(ResultDone)
+	return s.when(Refund{Reference: "r1", Units: everything, Delivery: true}).
+		then("refund r1 requested: 1:0-2 2:0-3, 2998, #5 refund 2998 of #1", "refund r1 requested:, 1000, #6 refund 1000 of #3")
+}
+
+func piece(n int, result Result) Report {
+	return Report{Operation: Refunding, N: n, Reference: "r1", Result: result}
+}
+
+func TestARefundIsPaidWhenAllOfItsPiecesAre(t *testing.T) {
+	twoPieces(t).when(piece(6, ResultDone)).then("refunded r1: 1000, partial").
+		when(Refund{Reference: "r1", Units: everything, Delivery: true}).then().
+		when(piece(5, ResultDone)).then("refunded r1: 2998").is(StatusRefunded)
+	twoPieces(t).when(piece(6, ResultDeclined)).then("refund r1 failed: refund_declined").
+		when(piece(5, ResultDone)).then("refunded r1: 2998, partial")
+}
+
+func TestThePieceOfARefundThatWasRefusedIsAskedForAgain(t *testing.T) {
+	s := twoPieces(t).when(piece(5, ResultDone)).when(piece(6, ResultDeclined)).is(StatusPartiallyRefunded)
+	for range 2 { // by whoever knows what it was of, or only that it was
+		n := s.p.LastN + 1
+		s.when(Refund{Reference: "r1"}).then(fmt.Sprintf("refund r1 requested:, 1000, #%d refund 1000 of #3", n))
+		s.when(Refund{Reference: "r1", Units: everything, Delivery: true}).then()
+		s.answer(ResultDeclined).then("refund r1 failed: refund_declined")
+	}
+	s.when(Refund{Reference: "r1", Units: everything, Delivery: true}).answer(ResultDone).then("refunded r1: 1000").is(StatusRefunded)
+	if p := s.p.Sums; p.Revenue != 0 || p.Tax != 0 || p.Customer != 0 || p.Receivable != 0 {
+		t.Errorf("everything went back, and the accounts are %+v", p)
+	}
+	s.when(Refund{Reference: "r1"}).then()
+
+	s = twoPieces(t).when(piece(5, ResultDeclined)).when(piece(6, ResultDone))
+	s.when(Refund{Reference: "r2", Amount: euro(1000), Staff: true})
+	s.when(Refund{Reference: "r1"}).then("refund r1 requested: 1:0-2 2:0-3, 1998, #8 refund 1998 of #1")
+	s = twoPieces(t).when(piece(5, ResultDeclined)).when(piece(6, ResultDone))
+	s.when(Refund{Reference: "r2", Units: units(1, 2), Staff: true}).answer(ResultDone) // another way
+	s.when(Refund{Reference: "r1"}).then("refund r1 failed: refund_above_captured")
+}
+
+func TestThePieceOfARefundThatNobodyAnsweredIsAskedForAgain(t *testing.T) {
+	s := twoPieces(t).when(piece(5, ResultDone))
+	for s.p.Refunds[1].State == opAsked {
+		s.woken()
+	}
+	s.then("refund r1 failed: provider_silent")
+	s.when(Refund{Reference: "r1", Units: everything, Delivery: true}).then("asked r1, #6 refund 1000 of #3, attempt 25")
+	s.answer(ResultDone).then("refunded r1: 1000").is(StatusRefunded)
 }
 
 // One capture

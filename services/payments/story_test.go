@@ -251,6 +251,9 @@ func tell(e Event) string {
 	case RefundRequested:
 		return fmt.Sprintf("refund %s requested:%s, %d, %s", e.Reference, of(e.Parts), e.Owing.Total, asks(e.Call))
 	case Refunded:
+		if e.Partial {
+			return fmt.Sprintf("refunded %s: %d, partial", e.Reference, e.Amount)
+		}
 		return fmt.Sprintf("refunded %s: %d", e.Reference, e.Amount)
 	case RefundFailed:
 		return fmt.Sprintf("refund %s failed: %s", e.Reference, e.Code)
