@@ -34,9 +34,10 @@ type desk struct {
 	hooks   *webhooks
 	api     *servicetest.API
 	back    *callbacks
-	done    int      // tasks
-	told    int      // published events
-	reports []string // ids of the commands that webhooks sent
+	done    int           // tasks
+	told    int           // published events
+	reports []string      // ids of the commands that webhooks sent
+	behind  time.Duration // how long commands wait before they are taken up
 }
 
 func newDesk(t *testing.T, more ...func(providers)) *desk {
@@ -49,7 +50,7 @@ func newDesk(t *testing.T, more ...func(providers)) *desk {
 			add(known)
 		}
 		d.hooks = &webhooks{providers: known, clock: clock, publish: d.reported}
-		return write(known, 15*time.Minute, clock)
+		return write(known, 15*time.Minute, func() time.Time { return clock().Add(d.behind) })
 	})
 	d.back.accept = d.hooks.accept
 	d.hooks.register(d.api)

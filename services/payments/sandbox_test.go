@@ -169,3 +169,20 @@ func TestWhatIsNoReportOfOursIsParked(t *testing.T) {
 		}
 	}
 }
+
+func TestACommandThatHasWaitedForUsLosesNoTimeByThat(t *testing.T) {
+	d := newDesk(t)
+	d.behind = time.Hour
+	d.request("sandbox_approve")
+	d.Now, d.behind = d.Now.Add(d.behind), 0
+	if due := d.Wake(); due > 0 {
+		t.Errorf("%d timers are due as soon as the command is taken up", due)
+	}
+	d.then("requested").work().then("authorized")
+	d.behind = time.Hour
+	d.capture("s1", api.Units{Line: 1, Quantity: 2})
+	tasks := d.Asked()
+	if first := tasks[len(tasks)-1].Body.(*api.CallProvider).First; !first.Equal(d.Now.Add(time.Hour)) {
+		t.Errorf("the capture was asked for first at %s, %s before it was", first, d.Now.Add(time.Hour).Sub(first))
+	}
+}

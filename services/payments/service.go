@@ -77,12 +77,12 @@ func (w *writer) handlers() []bus.Handler {
 			}
 			return bus.Submit(ctx, w.engine, Payments, c.OrderID, Command(Request{
 				Customer: c.CustomerID, Provider: w.providers.of(c.Method), Method: c.Method, Amount: c.Amount, Lines: lines,
-				Delivery: Worth{Total: c.Delivery, Tax: c.DeliveryTax}, CompleteWithin: w.completeWithin, At: bus.EnvelopeFrom(ctx).Time,
+				Delivery: Worth{Total: c.Delivery, Tax: c.DeliveryTax}, CompleteWithin: w.completeWithin, At: w.from(ctx),
 			}), true)
 		}),
 		bus.Handle(func(ctx context.Context, c *api.CapturePayment) error {
 			return w.submit(ctx, c.OrderID, c.Reference, Capture{
-				Reference: c.Reference, Units: unitsFrom(c.Lines), At: bus.EnvelopeFrom(ctx).Time,
+				Reference: c.Reference, Units: unitsFrom(c.Lines), At: w.from(ctx),
 			})
 		}),
 		bus.Handle(func(ctx context.Context, c *api.VoidPayment) error {
@@ -106,6 +106,16 @@ func (w *writer) handlers() []bus.Handler {
 			return Wake{At: due}
 		})),
 	}
+}
+
+// from is when the time begins that a customer and a provider have for what a command asks: when it is
+// taken up, if it has waited for us.
+func (w *writer) from(ctx context.Context) time.Time {
+	sent := bus.EnvelopeFrom(ctx).Time
+	if now := w.clock(); now.After(sent) {
+		return now
+	}
+	return sent
 }
 
 // report takes what a provider has answered. A report of something that is not ours is a fault
