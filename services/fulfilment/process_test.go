@@ -71,6 +71,18 @@ func TestACustomerWhoHasToCompleteThePaymentIsWaitedFor(t *testing.T) {
 		then(MovePayment{To: PaymentAuthorized, Version: 3}).waits(StepAllocating, "stock for 2 lines to be allocated", 30*time.Second)
 }
 
+func TestACustomerHasAsLongToPayAsPaymentsGivesThem(t *testing.T) {
+	s := tell(t, start, reserved(1), reserved(2), MovePayment{To: PaymentAction, Version: 2})
+	for s.now.Before(noon.Add(24 * time.Hour)) {
+		s.late().asks(Asks{Pay: bill}).attention("")
+	}
+	if s.waits(StepPaying, "the customer to complete the payment", time.Hour); s.count > 40 {
+		t.Errorf("it took %d events to wait for a day", s.count)
+	}
+	s.then(MovePayment{To: PaymentDeclined, Version: 3, Code: "expired"}).
+		then(released(1), released(2), MoveOrder{To: OrderRejected, Version: 2}).ended(StepRejected)
+}
+
 func TestASilentPaymentIsGivenUpAfterTwentyMinutes(t *testing.T) {
 	tell(t, start, reserved(1), reserved(2)).
 		late().asks(Asks{Pay: bill}).waits(StepPaying, "the payment to be authorised", 4*time.Minute).

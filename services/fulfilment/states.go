@@ -39,7 +39,7 @@ func statesBefore() []State {
 			[]string{"customer: cancel", "customer: change the address"},
 		},
 		{
-			StepPaying, "Payments is asked to authorise the money, and the discount code is redeemed.", "20 min; then the order is rejected",
+			StepPaying, "Payments is asked to authorise the money, and the discount code is redeemed.", "20 min; then the order is rejected; with a customer who has to act, until payments says that the time is up",
 			[]Step{StepAllocating, StepConfirming, StepUndoing, StepRejecting},
 			undoneAtOnce,
 			[]string{"customer: complete the payment", "customer: cancel", "customer: change the address"},

@@ -36,7 +36,7 @@ func (c Wake) decide(p Process) ([]Event, error) {
 	w := waitsOf(&p)
 	step := p.step(&w)
 	switch attempt := p.Attempt + 1; {
-	case step == StepReserving && attempt >= reserveTries, step == StepPaying && attempt >= payTries:
+	case step == StepReserving && attempt >= reserveTries, step == StepPaying && !w.action && attempt >= payTries:
 		return p.record(c.At, &GaveUp{})
 	case step == StepReturning && attempt > lapse:
 		return p.record(c.At, &ReturnsLapsed{})

@@ -13,7 +13,8 @@ const (
 	// inventory answers in milliseconds, and after three minutes the customer is better told no.
 	reserveEvery = time.Minute
 	reserveTries = 3
-	// payTries is how often payments is asked; see payAfter.
+	// payTries is how often payments is asked before the order is given up; see payAfter. While a customer
+	// has something to do it is payments that gives up, and says so.
 	payTries = 3
 	// captureTries is how often money may be refused for goods that have left.
 	captureTries = 2
@@ -25,8 +26,8 @@ const (
 )
 
 var (
-	// payAfter is how long each question to payments waits. Payments itself gives up after 15
-	// minutes (a customer who has to confirm may take that long); 20 leave it a margin.
+	// payAfter is how long each question to payments waits. A provider answers in seconds, or payments says
+	// that it has not: after 20 minutes the customer is better told no.
 	payAfter = [payTries]time.Duration{time.Minute, 4 * time.Minute, 15 * time.Minute}
 	// askAfter is how long all other questions wait; the last goes on for ever. What they undo or
 	// finish can't be given up: somebody's stock or money hangs on it.
@@ -178,7 +179,7 @@ func (w *waits) until(s Step) time.Duration {
 	switch {
 	case s == StepReserving:
 		return reserveEvery
-	case s == StepPaying:
+	case s == StepPaying && (!w.action || w.attempt < payTries):
 		return after(w.attempt, payAfter[:])
 	case w.answers():
 		return after(w.attempt, askAfter)
