@@ -14,6 +14,9 @@ import (
 // Typed is implemented by the wire types of commands: MessageType is the ce_type.
 type Typed interface{ MessageType() string }
 
+// ErrUnencodable is wrapped by the error of sending what can't be encoded: a fault of the sender's.
+var ErrUnencodable = errors.New("bus: the command can't be encoded")
+
 // marshaler is the wire format of commands for Watermill's CQRS component.
 type marshaler struct{}
 
@@ -22,7 +25,7 @@ var _ cqrs.CommandEventMarshaler = marshaler{}
 func (marshaler) Marshal(v any) (*message.Message, error) {
 	data, err := Encode(v)
 	if err != nil {
-		return nil, fmt.Errorf("bus: encode %T: %w", v, err)
+		return nil, fmt.Errorf("%w: %T: %w", ErrUnencodable, v, err)
 	}
 	return message.NewMessage("", data), nil // the envelope names it
 }

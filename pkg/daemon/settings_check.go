@@ -16,7 +16,7 @@ const (
 	maxReplication   = 15               // more brokers than any cluster puts one partition on
 	maxWindow        = 100_000          // messages of a partition in memory
 	minBodyLimit     = 1 << 10          // an order of one line must fit
-	maxBodyLimit     = 1 << 20          // brokers refuse larger messages by default
+	maxBodyLimit     = 768 << 10        // the command made of it fits kafka.MaxMessageBytes, with its headers
 	maxRateLimit     = 1_000_000        // more than one process can serve
 	maxDrain         = 10 * time.Minute // whoever sends SIGTERM sends SIGKILL sooner than that
 	minRetention     = 24 * time.Hour   // clients may repeat a request for that long

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,7 @@ func TestABadSettingIsOneLineAndExitCodeTwo(t *testing.T) {
 		"key file is missing":            {[]string{"--auth-jwks-file", missing, "--auth-issuer", "i", "--auth-audience", "a"}, "auth-jwks-file"},
 		"keys without audience":          {[]string{"--auth-jwks-url", "https://a/b", "--auth-issuer", "i"}, "auth-audience"},
 		"negative body limit":            {[]string{"--http-body-limit=-1"}, "http-body-limit"},
+		"a body larger than messages":    {[]string{"--http-body-limit", strconv.Itoa(kafka.MaxMessageBytes)}, "http-body-limit"},
 		"negative rate":                  {[]string{"--http-rate-limit=-1"}, "http-rate-limit"},
 		"negative drain":                 {[]string{"--drain-deadline=-1s"}, "drain-deadline"},
 		"drain without unit":             {[]string{"--drain-deadline", "10"}, "--drain-deadline"},

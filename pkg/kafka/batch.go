@@ -2,8 +2,10 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -117,12 +119,23 @@ func (b *batch) add(r *Record, rec *sarama.Record) {
 // millis is t as Kafka keeps it.
 func millis(t time.Time) time.Time { return t.Truncate(time.Millisecond) }
 
+// ErrTooLarge is wrapped by a producer's error for a record that no batch can hold; see IsTooLarge.
+var ErrTooLarge = errors.New("kafka: the message is too large")
+
+// IsTooLarge reports whether a message was not sent at all since it is larger than producers send
+// (MaxMessageBytes): so it is whenever it is sent again. What a broker refuses is another matter,
+// since that counts what goes out together.
+func IsTooLarge(err error) bool {
+	var bad sarama.ConfigurationError // what Sarama's own producer says of it
+	return errors.Is(err, ErrTooLarge) || errors.As(err, &bad) && strings.Contains(string(bad), "MaxMessageBytes")
+}
+
 // checkSizes refuses records that no batch can hold.
 func checkSizes(recs []Record) error {
 	for i := range recs {
 		if n := recordSize(&recs[i]); n > MaxMessageBytes-batchOverhead {
 			return fmt.Errorf("kafka: record of %s has %d bytes, %d are allowed: %w",
-				recs[i].Topic, n, MaxMessageBytes, sarama.ErrMessageSizeTooLarge)
+				recs[i].Topic, n, MaxMessageBytes, ErrTooLarge)
 		}
 	}
 	return nil

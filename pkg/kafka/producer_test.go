@@ -292,12 +292,31 @@ func TestATooLargeRecordIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		p := producerOf(t, cfg, kind)
 		recs := numbered(topic, 1, 0, 1)
 		recs[0].Value = make([]byte, MaxMessageBytes+1)
-		if err := p.Publish(t.Context(), recs); err == nil {
-			t.Error("no error")
+		if err := p.Publish(t.Context(), recs); !IsTooLarge(err) {
+			t.Error(err)
 		}
 		check(t, p.Publish(t.Context(), numbered(topic, 1, 0, 1)))
 		once(t, cfg, topic, 1, 1)
 	})
+}
+
+func TestPublishersTellAMessageThatIsTooLargeFromABrokerThatIsAway(t *testing.T) {
+	c, cfg := fakeBroker(t)
+	topic := newTopic(t, cfg, 1)
+	shared, err := NewPublisher(cfg)
+	check(t, err)
+	gathering, err := NewGatheringPublisher(cfg, time.Now)
+	check(t, err)
+	for name, p := range map[string]message.Publisher{"Watermill's": shared, "gathering": gathering} {
+		if err := p.Publish(topic, message.NewMessage("1", make([]byte, MaxMessageBytes+1))); !IsTooLarge(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.MessageTooLarge}) // of all that went out together
+	if err := gathering.Publish(topic, message.NewMessage("2", nil)); err == nil || IsTooLarge(err) {
+		t.Errorf("what a broker refuses: %v", err)
+	}
+	check(t, errors.Join(shared.Close(), gathering.Close()))
 }
 
 func TestATransactionIsAbortedWhenAPartOfItFails(t *testing.T) {

@@ -2,6 +2,7 @@ package commandapi
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
 )
 
@@ -97,6 +99,34 @@ func TestWhileTheBrokerIsSilentClientsAreNotKeptAndDoNotPileUp(t *testing.T) {
 			t.Errorf("the broker is back: %d %s", a.Status, a.Body)
 		}
 	})
+}
+
+// TestACommandThatCannotBeSentTellsNothingOfTheBroker: its own client is told, and others go on, as
+// they do when it was the one that tried the way.
+func TestACommandThatCannotBeSentTellsNothingOfTheBroker(t *testing.T) {
+	for code, cause := range map[string]error{"413 message_too_large": kafka.ErrTooLarge, "500 internal": bus.ErrUnencodable} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			refuse := func() {
+				t.Helper()
+				w.use(func() error { return fmt.Errorf("publish: %w", cause) })
+				if a := w.api.Do(ada, "POST", "/v1/orders", oneOrder); fmt.Sprint(a.Status, " ", a.Code()) != code {
+					t.Errorf("%d %s, want %s", a.Status, a.Body, code)
+				}
+			}
+			refuse()
+			if w.outlet.back != nil {
+				t.Fatal("the broker is taken for away")
+			}
+			w.use(func() error { return errors.New("no leader") })
+			wantUnavailable(t, w.api.Do(ada, "POST", "/v1/orders", oneOrder))
+			refuse()
+			w.use(open)
+			if a, took := w.timed(ada); a.Status != 202 || took != 0 {
+				t.Errorf("%d %s after %s", a.Status, a.Body, took)
+			}
+		})
+	}
 }
 
 // timed is an answer and how long it took.

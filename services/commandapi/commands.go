@@ -18,6 +18,7 @@ import (
 	"github.com/orderlane/orderlane/pkg/failpoint"
 	"github.com/orderlane/orderlane/pkg/fault"
 	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/service"
 )
 
@@ -155,7 +156,15 @@ func (c *Commands) publish(ctx context.Context, command bus.Typed, e *bus.Envelo
 	defer timer.Stop()
 	select {
 	case err := <-done:
-		if err != nil {
+		switch {
+		case kafka.IsTooLarge(err):
+			return &httpapi.Problem{
+				Status: http.StatusRequestEntityTooLarge, Code: "message_too_large",
+				Detail: "the command is larger than a message may be; send less at once",
+			}
+		case ofCommand(err):
+			return err
+		case err != nil:
 			c.platform.Logger("commandapi").Warn("a command was not published", "command", e.ID, "error", err)
 			return unavailable()
 		}

@@ -2,11 +2,14 @@ package commandapi
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
 // Bounds of the way to the broker.
@@ -96,7 +99,14 @@ func (p *publish) leave(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.publishing--
-	if err != nil {
+	switch {
+	case err == nil:
+	case ofCommand(err):
+		if o.probe == p {
+			o.probe = nil
+		}
+		return
+	default:
 		o.suspect(p)
 		return
 	}
@@ -107,6 +117,10 @@ func (p *publish) leave(err error) {
 		o.log.Info("the broker answers again: commands are accepted")
 	}
 }
+
+// ofCommand reports whether a publish failed for what the command is, which tells nothing of the
+// broker.
+func ofCommand(err error) bool { return kafka.IsTooLarge(err) || errors.Is(err, bus.ErrUnencodable) }
 
 // suspect takes the broker for away if nothing has come through since p went its way. A probe
 // makes room for the next one.
