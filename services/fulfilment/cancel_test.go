@@ -36,6 +36,22 @@ func TestAnOrderIsCancelledBeforeThereAreShipments(t *testing.T) {
 	}
 }
 
+func TestALineThatIsMadeFirmAfterItWasReleasedIsReleasedOnceMore(t *testing.T) {
+	late := func(to Stock) MoveStock {
+		return MoveStock{Line: 1, To: to, Version: 95, Parts: []Part{{"main", 2}}}
+	}
+	for _, to := range []Stock{StockReserved, StockWaiting, StockAllocated} {
+		tell(t, start, reserved(1), Cancelling{Version: 2}, released(1), released(2), MoveOrder{To: OrderCancelled, Version: 3}).
+			ended(StepCancelled).
+			then(late(to)).asks(Asks{Release: []Goods{tea}}).waits(StepUndoing, "the stock of 1 line to be released", 30*time.Second).
+			late().asks(Asks{Release: []Goods{tea}}).
+			then(MoveStock{Line: 1, To: StockReleased, Version: 96}).ended(StepCancelled).
+			then(late(to)).nothing()
+	}
+	tell(t, start, refused(2), released(1), released(2), MoveOrder{To: OrderRejected, Version: 2}).ended(StepRejected).
+		then(late(StockAllocated)).asks(Asks{Release: []Goods{tea}}).waits(StepRejecting, "the stock of 1 line to be released", 30*time.Second)
+}
+
 func TestALineIsCancelledAndTheOthersGoOn(t *testing.T) {
 	tell(t, start, reserved(1), Cancelling{Version: 2, Lines: []int{2}}).
 		asks(Asks{Drop: []int{2}, Release: []Goods{cup}, Pay: &Bill{

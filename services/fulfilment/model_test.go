@@ -118,7 +118,7 @@ func (w *world) someAsked() bool {
 	return true
 }
 
-// someGoods lets a reservation expire, or goods come in for a line that waits.
+// someGoods lets a reservation expire, goods come in for a line that waits, or one that is released be made firm.
 func (w *world) someGoods(i int) {
 	g := Goods{Line: i + 1}
 	switch l := &w.stock[i]; l.state {
@@ -128,6 +128,11 @@ func (w *world) someGoods(i int) {
 	case "waiting":
 		l.state = "reserved"
 		w.moved(g, StockReserved, false)
+	case "released": // a command that was parked, of a line that is forgotten
+		if w.draw("forgotten", 3) == 2 {
+			l.state, l.parts = "allocated", []Part{{"main", g.quantity(w)}}
+			w.moved(g, StockAllocated, false)
+		}
 	}
 }
 

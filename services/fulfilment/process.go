@@ -82,7 +82,7 @@ const (
 	StockExpired    Stock = "expired" // before it was allocated, and nothing was left
 	StockAllocated  Stock = "allocated"
 	StockReleasing  Stock = "releasing"
-	StockReleased   Stock = "released" // for good: nothing is held, and never will be
+	StockReleased   Stock = "released" // nothing is held
 )
 
 // Stage is how far a question to another service has come.

@@ -64,7 +64,7 @@ func statesBefore() []State {
 			[]Step{StepRejected},
 			"the rejection is the answer", nil,
 		},
-		{StepRejected, "The order could not be met; nothing is held.", "ended", nil, nothingLeft, nil},
+		{StepRejected, "The order could not be met; nothing is held.", "ended", []Step{StepRejecting}, nothingLeft, nil},
 		{
 			StepStopping, "Shipping is asked to keep back what is to be cancelled.", askUntil,
 			[]Step{StepUndoing, StepAnswering, StepDispatching},
@@ -73,7 +73,7 @@ func statesBefore() []State {
 		},
 		{
 			StepUndoing, "Stock is released and money given up: for cancelled lines, or at the end if nobody could collect it.", askUntil,
-			[]Step{StepAnswering, StepRejecting, StepRefunding, StepReturning, StepCompleted},
+			[]Step{StepAnswering, StepRejecting, StepRefunding, StepReturning, StepCancelled, StepCompleted},
 			queued, nil,
 		},
 		{
@@ -84,7 +84,7 @@ func statesBefore() []State {
 			},
 			queued, nil,
 		},
-		{StepCancelled, "The order was given up; nothing is held.", "ended", nil, nothingLeft, nil},
+		{StepCancelled, "The order was given up; nothing is held.", "ended", []Step{StepUndoing}, nothingLeft, nil},
 	}
 }
 

@@ -47,6 +47,9 @@ func (c MoveStock) decide(p Process) ([]Event, error) {
 	if to == StockAllocated {
 		e.Parts = c.Parts
 	}
+	if l.Stock == StockReleased {
+		e.Asks.Release = []Goods{{Line: c.Line, SKU: l.SKU}}
+	}
 	return p.record(c.At, e)
 }
 
@@ -58,6 +61,9 @@ func (c MoveStock) from(now Stock) (to Stock, news bool) {
 	case StockReserving, StockRefused, StockWaiting, StockAllocating, StockReserved:
 	case StockReleasing:
 		return c.To, c.To == StockReleased && !c.Lapsed
+	case StockReleased:
+		// A question that was parked until inventory had forgotten the line: it has to be released once more.
+		return c.To, c.To == StockReserved || c.To == StockWaiting || c.To == StockAllocated
 	default:
 		return now, false
 	}
