@@ -219,3 +219,13 @@ func TestWhatIsToldOfAnOrderBeforeTheOrderIsKept(t *testing.T) {
 	tell(t, reserved(1), authorized, confirmed, MoveDiscount{To: StageDone}, dispatched(main1), SettleCapture{Shipment: main1}, Wake{}).nothing().
 		then(start).asks(Asks{Reserve: []Goods{teas, oneCup}})
 }
+
+func TestAReturnThatIsToldBeforeTheOrderIsOpenedWithTheOrder(t *testing.T) {
+	s := tell(t, Returning{Return: "r-1", Items: []Item{{1, 1}}}).asks(Asks{}).waits(StepAnnounced, "the order itself; 1 return to come back", 0)
+	s.p.Until = noon.Add(time.Hour) // of a version that set a timer
+	s.then(Wake{At: noon.Add(time.Hour)}).nothing().
+		then(start).asks(Asks{
+		Reserve: []Goods{teas, oneCup},
+		Open:    []Parcel{{Number: 1, ID: "r-1", Customer: "c-42", Goods: []Goods{{Line: 1, SKU: "TEA", Quantity: 1}}}},
+	})
+}

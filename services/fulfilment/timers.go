@@ -30,8 +30,8 @@ func (e *ReturnsLapsed) fact(p *Process) {
 type Wake struct{ At time.Time }
 
 func (c Wake) decide(p Process) ([]Event, error) {
-	if p.Until.IsZero() || c.At.Before(p.Until) {
-		return nil, nil
+	if p.Order == "" || p.Until.IsZero() || c.At.Before(p.Until) {
+		return nil, nil // what was told of an order before the order itself waits for that
 	}
 	w := waitsOf(&p)
 	step := p.step(&w)

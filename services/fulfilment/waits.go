@@ -177,6 +177,8 @@ func count(n int, what string) string {
 // until is how long to wait before doing something about it; 0: for ever.
 func (w *waits) until(s Step) time.Duration {
 	switch {
+	case w.announced:
+		return 0
 	case s == StepReserving:
 		return reserveEvery
 	case s == StepPaying && (!w.action || w.attempt < payTries):
