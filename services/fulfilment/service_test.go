@@ -106,7 +106,8 @@ func TestForwardedEventsTakeAnOrderFromPlacedToReturned(t *testing.T) {
 			{Item: shipping.Item{Line: 1, SKU: "TEA", Quantity: 1}, Restock: true}, {Item: shipping.Item{Line: 1, SKU: "TEA", Quantity: 1}},
 		}},
 		payments.PaymentRefundFailed{Progress: progress(5), Reference: "r-1/2"},
-		payments.PaymentRefunded{Progress: progress(6), Reference: "r-1/2"},
+		payments.PaymentRefunded{Progress: progress(6), Reference: "r-1/2", Partial: true}, // not all of it
+		payments.PaymentRefunded{Progress: progress(7), Reference: "r-1/2"},
 	)
 	want := []string{
 		"fulfilment_started: reserving", "line_backordered: paying", "line_reserved: paying", "payment_action_awaited: paying",

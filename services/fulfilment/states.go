@@ -73,7 +73,7 @@ func statesBefore() []State {
 		},
 		{
 			StepUndoing, "Stock is released and money given up: for cancelled lines, or at the end if nobody could collect it.", askUntil,
-			[]Step{StepAnswering, StepRejecting, StepRefunding, StepReturning, StepCancelled, StepCompleted},
+			[]Step{StepAnswering, StepRejecting, StepCapturing, StepRefunding, StepReturning, StepCancelled, StepCompleted},
 			queued, nil,
 		},
 		{
@@ -117,7 +117,7 @@ func statesAfter() []State {
 		},
 		{
 			StepReturning, "A customer sends goods back.", "98 days; goods that come later are taken back too",
-			[]Step{StepRefunding, StepAnswering, StepCompleted},
+			[]Step{StepCapturing, StepRefunding, StepAnswering, StepCompleted},
 			tooLate,
 			[]string{"staff: receive the return", "customer: return more"},
 		},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	api "github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/es"
 	"github.com/orderlane/orderlane/pkg/es/estest"
@@ -36,6 +37,16 @@ func golden(t *testing.T, path string, body any) {
 		t.Fatal(err)
 	}
 	estest.Golden(t, path, append(data, '\n'))
+}
+
+func TestAPartOfARefundIsPublishedAsOne(t *testing.T) {
+	r, err := Payments.Codec.Encode(Refunded{Reference: "r1", N: 6, Amount: 1000, Partial: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, body, err := public(&r); err != nil || !body.(*api.PaymentRefunded).Partial {
+		t.Errorf("it is published as %+v (%v)", body, err)
+	}
 }
 
 func TestAStoredEventThatNobodyKnowsIsNotPublished(t *testing.T) {
