@@ -35,6 +35,11 @@ func (p *Projection) keep(ctx context.Context, tx Tx, records int) error {
 	if now.Sub(p.kept) < upkeepEvery {
 		return nil
 	}
+	// What was written may only be queued yet. It is sent first, so that a row which the database does
+	// not take is blamed on its record, and not on the upkeep.
+	if err := tx.Query(ctx, "SELECT 1", nil, func(Row) error { return nil }); err != nil {
+		return err
+	}
 	if err := k.Upkeep(ctx, tx, p.o.Store.Dialect(), now, min(p.unkept+upkeepMore, maxUpkeep)); err != nil {
 		return &StoreError{Op: "delete old rows of " + p.name, Err: err} // which no record is to blame for
 	}
