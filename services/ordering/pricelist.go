@@ -91,7 +91,7 @@ func (l *PriceList) Offer(sku string) Offer {
 // in the light of it, and made-up tokens hold up nobody else's partition for long.
 const (
 	maxAwaiting = 256
-	turnWait    = 250 * time.Millisecond
+	turnWait    = time.Second
 )
 
 // enter takes a place among those who wait; false if none has become free in time.
