@@ -3,10 +3,8 @@ package commandapi
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/api/inventory"
 	"github.com/orderlane/orderlane/api/ordering"
@@ -88,7 +86,7 @@ func (c *Commands) registerOrders(api huma.API) {
 			Body Cancellation
 		},
 		) (*output, error) {
-			id := canonical(in.ID)
+			id := httpapi.CanonicalID(in.ID)
 			return c.to(ctx, in.CommandParams, "/v1/orders/"+id, "/cancel", bus.Resource{Type: "order", ID: id},
 				ordering.RequestCancel{OrderID: id, Lines: in.Body.Lines, Reason: in.Body.Reason})
 		})
@@ -99,7 +97,7 @@ func (c *Commands) registerOrders(api huma.API) {
 			Body NewReturn
 		},
 		) (*output, error) {
-			id := canonical(in.ID)
+			id := httpapi.CanonicalID(in.ID)
 			operation := "POST /v1/orders/" + id + "/returns"
 			command := c.commandID(ctx, &in.CommandParams, operation)
 			returnID := bus.DeriveFrom(command, "return").String()
@@ -119,7 +117,7 @@ func (c *Commands) registerOrders(api huma.API) {
 			if err := staffOnly(ctx); err != nil {
 				return nil, err
 			}
-			id := canonical(in.ID)
+			id := httpapi.CanonicalID(in.ID)
 			operation := "POST /v1/orders/" + id + "/refunds"
 			command := c.commandID(ctx, &in.CommandParams, operation)
 			return c.accept(ctx, command, &request{
@@ -192,7 +190,7 @@ func (c *Commands) registerShipping(api huma.API) {
 			Body Dispatch
 		},
 		) (*output, error) {
-			id := canonical(in.ID)
+			id := httpapi.CanonicalID(in.ID)
 			return shipment(ctx, in.CommandParams, id, "/dispatch",
 				shipping.DispatchShipment{ShipmentID: id, Carrier: in.Body.Carrier, Tracking: in.Body.Tracking})
 		})
@@ -203,7 +201,7 @@ func (c *Commands) registerShipping(api huma.API) {
 			Body struct{}
 		},
 		) (*output, error) {
-			id := canonical(in.ID)
+			id := httpapi.CanonicalID(in.ID)
 			return shipment(ctx, in.CommandParams, id, "/deliver", shipping.DeliverShipment{ShipmentID: id})
 		})
 	huma.Register(api, operation(http.MethodPost, "/v1/returns/{id}/receive", "receive-return", "Say that goods came back", "returns"),
@@ -213,7 +211,7 @@ func (c *Commands) registerShipping(api huma.API) {
 			Body Reception
 		},
 		) (*output, error) {
-			id := canonical(in.ID)
+			id := httpapi.CanonicalID(in.ID)
 			return c.byStaff(ctx, http.MethodPost, in.CommandParams, "/v1/returns/"+id, "/receive",
 				bus.Resource{Type: shipping.CategoryReturn, ID: id}, shipping.ReceiveReturn{ReturnID: id, Lines: in.Body.Lines})
 		})
@@ -245,13 +243,4 @@ func (c *Commands) byStaff(ctx context.Context, method string, params httpapi.Co
 func staffOnly(ctx context.Context) error {
 	_, err := httpapi.RequireCaller(ctx, httpapi.RoleStaff, httpapi.RoleService)
 	return err
-}
-
-// canonical is the one spelling of an id that streams have, of the several that the schema
-// lets through.
-func canonical(id string) string {
-	if parsed, err := uuid.Parse(id); err == nil {
-		return parsed.String()
-	}
-	return strings.ToLower(id)
 }

@@ -27,7 +27,7 @@ func (c *Commands) registerMails(api huma.API) {
 			Body struct{}
 		},
 		) (*output, error) {
-			id := canonical(in.ID)
+			id := httpapi.CanonicalID(in.ID)
 			return c.byStaff(ctx, http.MethodPost, in.CommandParams, "/v1/orders/"+id+"/mails", "/"+strconv.Itoa(in.Mail)+"/resend",
 				bus.Resource{Type: notifications.Category, ID: id}, notifications.ResendMail{OrderID: id, Mail: in.Mail})
 		})

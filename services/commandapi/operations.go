@@ -101,7 +101,7 @@ func (c *Commands) register(api huma.API) {
 			Body NewAddress
 		},
 		) (*output, error) {
-			id := canonical(in.ID)
+			id := httpapi.CanonicalID(in.ID)
 			return c.to(ctx, in.CommandParams, "/v1/orders/"+id, "/address", bus.Resource{Type: "order", ID: id},
 				ordering.ChangeAddress{OrderID: id, ShipTo: in.Body.ShipTo})
 		})

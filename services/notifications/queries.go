@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
 	api "github.com/orderlane/orderlane/api/notifications"
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -83,9 +82,7 @@ func (q *queries) mails(ctx context.Context, id string, p *httpapi.ReadParams) (
 	if _, err := httpapi.RequireCaller(ctx, httpapi.RoleStaff, httpapi.RoleService); err != nil {
 		return nil, err
 	}
-	if parsed, err := uuid.Parse(id); err == nil {
-		id = parsed.String()
-	}
+	id = httpapi.CanonicalID(id)
 	if err := q.Fresh(ctx, p); err != nil {
 		return nil, err
 	}

@@ -276,7 +276,7 @@ func (q *queries) registerRelated(api huma.API) {
 			Conditional
 		},
 		) (*tagged[Payment], error) {
-			p, err := q.payment(ctx, canonical(in.OrderID), &in.ReadParams)
+			p, err := q.payment(ctx, httpapi.CanonicalID(in.OrderID), &in.ReadParams)
 			return tag(p, err, in.IfNoneMatch, func(p *Payment) httpapi.Tokens {
 				return httpapi.Tokens{{Stream: payments.Category + "-" + p.OrderID, Version: p.Version}}
 			})
@@ -287,7 +287,7 @@ func (q *queries) registerRelated(api huma.API) {
 			Conditional
 		},
 		) (*tagged[Shipment], error) {
-			s, err := one(ctx, q, &in.ReadParams, shipmentsTable, shipping.CategoryShipment, canonical(in.ID), readShipment,
+			s, err := one(ctx, q, &in.ReadParams, shipmentsTable, shipping.CategoryShipment, httpapi.CanonicalID(in.ID), readShipment,
 				func(s *Shipment) string { return s.customerID })
 			return tag(s, err, in.IfNoneMatch, func(s *Shipment) httpapi.Tokens { return httpapi.Tokens{s.token()} })
 		})
@@ -297,7 +297,7 @@ func (q *queries) registerRelated(api huma.API) {
 			Conditional
 		},
 		) (*tagged[Return], error) {
-			b, err := one(ctx, q, &in.ReadParams, returnsTable, shipping.CategoryReturn, canonical(in.ID), readReturn,
+			b, err := one(ctx, q, &in.ReadParams, returnsTable, shipping.CategoryReturn, httpapi.CanonicalID(in.ID), readReturn,
 				func(b *Return) string { return b.customerID })
 			return tag(b, err, in.IfNoneMatch, func(b *Return) httpapi.Tokens { return httpapi.Tokens{b.token()} })
 		})

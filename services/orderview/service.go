@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/service"
@@ -32,7 +31,7 @@ func (q *queries) register(api huma.API) {
 			httpapi.ReadParams
 		},
 		) (*tagged[Order], error) {
-			order, err := q.order(ctx, canonical(in.ID), &in.ReadParams)
+			order, err := q.order(ctx, httpapi.CanonicalID(in.ID), &in.ReadParams)
 			if err != nil {
 				return nil, err
 			}
@@ -58,16 +57,7 @@ func (q *queries) register(api huma.API) {
 			httpapi.ReadParams
 		},
 		) (*struct{ Body *Command }, error) {
-			c, err := q.command(ctx, canonical(in.ID), &in.ReadParams)
+			c, err := q.command(ctx, httpapi.CanonicalID(in.ID), &in.ReadParams)
 			return &struct{ Body *Command }{c}, err
 		})
-}
-
-// canonical is the one spelling of a UUID that streams and rows have, of the several that the
-// schema lets through.
-func canonical(id string) string {
-	if parsed, err := uuid.Parse(id); err == nil {
-		return parsed.String()
-	}
-	return id // of no order
 }
