@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/orderlane/orderlane/pkg/es"
 	"github.com/orderlane/orderlane/pkg/kafka"
@@ -41,10 +42,8 @@ func (p *Publication) asked(r *es.Record) ([]kafka.Record, error) {
 		if a.Task {
 			topic = TasksTopic(a.Service)
 		}
-		// The time tells the event from one that it took the place of when the log was restored: what
-		// that one asked for is known to the receiver, and is no answer to this.
 		e := Envelope{
-			ID: DeriveID("ask", p.Service, r.ID(), strconv.FormatInt(r.Time.UnixMicro(), 10), strconv.Itoa(i)).String(), Type: a.Body.MessageType(),
+			ID: AskID(p.Service, r.ID(), r.Time, i), Type: a.Body.MessageType(),
 			Source: Source(p.Service), Subject: a.Stream, Time: r.Time, Traceparent: r.Meta.Traceparent,
 			Correlation: correlationOf(r), Causation: r.ID(), Caller: Caller{ID: p.Service, Role: RoleService},
 			ReplyTo: noReply(),
@@ -56,6 +55,13 @@ func (p *Publication) asked(r *es.Record) ([]kafka.Record, error) {
 		records = append(records, ask)
 	}
 	return records, nil
+}
+
+// AskID is the id of the i-th message, from 0, that an event of a service asks for. The time tells
+// the event from one that it took the place of when the log was restored: what that one asked for
+// is known to the receiver, and is no answer to this.
+func AskID(service, event string, at time.Time, i int) string {
+	return DeriveID("ask", service, event, strconv.FormatInt(at.UnixMicro(), 10), strconv.Itoa(i)).String()
 }
 
 // correlationOf is the command that began what an event is a part of.

@@ -34,6 +34,7 @@ const (
 	HeaderTraceparent   = "traceparent"
 	HeaderCorrelation   = "ce_correlationid"
 	HeaderCausation     = "ce_causationid"
+	HeaderTrigger       = "ce_triggerid" // of an event: the message that its command came of
 	HeaderCaller        = "ce_caller"
 	HeaderRole          = "ce_role"
 	HeaderStreamVersion = "ce_streamversion" // of an event in its stream
@@ -83,6 +84,7 @@ type Envelope struct {
 	StreamVersion int64
 	Position      int64
 	Epoch         string
+	Trigger       string // what the command came of: an event's id, or a task's; "" for a caller's own
 }
 
 // each calls set for every attribute that the envelope has.
@@ -107,6 +109,7 @@ func (e *Envelope) each(set func(name, value string)) {
 	text(HeaderDigest, e.Digest)
 	text(HeaderAfter, e.After)
 	text(HeaderEpoch, e.Epoch)
+	text(HeaderTrigger, e.Trigger)
 	if e.IfVersion != nil {
 		set(HeaderIfVersion, strconv.FormatInt(*e.IfVersion, 10))
 	}
@@ -128,7 +131,7 @@ func parse(get func(name string) string) (Envelope, error) {
 		ID: get(HeaderID), Type: get(HeaderType), Source: get(HeaderSource), Subject: get(HeaderSubject),
 		Traceparent: get(HeaderTraceparent), Correlation: get(HeaderCorrelation), Causation: get(HeaderCausation),
 		Caller: Caller{ID: get(HeaderCaller), Role: get(HeaderRole)},
-		Digest: get(HeaderDigest), After: get(HeaderAfter), Epoch: get(HeaderEpoch),
+		Digest: get(HeaderDigest), After: get(HeaderAfter), Epoch: get(HeaderEpoch), Trigger: get(HeaderTrigger),
 	}
 	var err error
 	number := func(name string, bits int) (n int64, ok bool) {

@@ -143,12 +143,12 @@ func TestHeaderNamesAreThoseThatOthersRead(t *testing.T) {
 	want := []string{
 		"ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_subject", "content-type", "traceparent", "ce_correlationid",
 		"ce_causationid", "ce_caller", "ce_role", "ce_streamversion", "ce_position", "ce_epoch", "ce_digest", "ce_ifversion", "ce_after",
-		"ce_replyto", "ce_status", "ce_discard",
+		"ce_replyto", "ce_triggerid", "ce_status", "ce_discard",
 	}
 	got := []string{
 		HeaderSpecVersion, HeaderID, HeaderType, HeaderSource, HeaderTime, HeaderSubject, HeaderContentType, HeaderTraceparent, HeaderCorrelation,
 		HeaderCausation, HeaderCaller, HeaderRole, HeaderStreamVersion, HeaderPosition, HeaderEpoch, HeaderDigest, HeaderIfVersion, HeaderAfter,
-		HeaderReplyTo, HeaderStatus, HeaderDiscard,
+		HeaderReplyTo, HeaderTrigger, HeaderStatus, HeaderDiscard,
 	}
 	for i := range want {
 		if got[i] != want[i] {
@@ -156,7 +156,7 @@ func TestHeaderNamesAreThoseThatOthersRead(t *testing.T) {
 		}
 	}
 	e := someCommand()
-	e.StreamVersion, e.Position, e.Epoch = 1, 2, "e1"
+	e.StreamVersion, e.Position, e.Epoch, e.Trigger = 1, 2, "e1", "counter-7/1"
 	r := e.Record("t", nil, nil)
 	for _, name := range want[:len(want)-2] { // ce_status is of outcomes, and ce_discard of what operators send
 		if r.Header(name) == "" {

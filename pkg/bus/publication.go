@@ -51,7 +51,7 @@ func (p *Publication) published(ctx context.Context, epoch string, r *es.Record)
 	e := Envelope{
 		ID: r.ID(), Type: TypeName(p.Service, name), Source: Source(p.Service), Subject: r.Stream, Time: r.Time,
 		Traceparent: r.Meta.Traceparent, Correlation: r.Meta.Correlation, Causation: r.Meta.Command.String(),
-		Caller: Caller{ID: r.Meta.Caller}, StreamVersion: r.Version, Position: r.Position, Epoch: epoch,
+		Caller: Caller{ID: r.Meta.Caller}, StreamVersion: r.Version, Position: r.Position, Epoch: epoch, Trigger: r.Meta.Causation,
 	}
 	key := []byte(r.Stream)
 	records := []kafka.Record{e.Record(EventsTopic(p.Service), key, data)}
