@@ -73,9 +73,23 @@ func (k *Keeper) run(ctx context.Context) {
 			}
 			c.SetInterrupt(ctx.Done())
 		}
-		// It waits for nobody, and makes nobody wait.
-		_ = sqlitex.ExecuteTransient(c, "PRAGMA wal_checkpoint(PASSIVE)", nil)
+		if !writeBack(c) {
+			_ = c.Close()
+			c = nil
+		}
 	}
+}
+
+// writeBack waits for nobody, and makes nobody wait. It answers false if the connection knows of
+// no log: one that was opened before the database was in WAL mode never looks for it again.
+func writeBack(c *sqlite.Conn) (log bool) {
+	err := sqlitex.ExecuteTransient(c, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{
+		ResultFunc: func(s *sqlite.Stmt) error {
+			log = s.ColumnInt(1) >= 0
+			return nil
+		},
+	})
+	return log || err != nil
 }
 
 // Close ends the keeper when what it is at is done.

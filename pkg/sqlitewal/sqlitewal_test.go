@@ -85,6 +85,26 @@ func TestWhatIsCommittedIsWrittenBackWhileTheWriterGoesOn(t *testing.T) {
 	k.Close()
 }
 
+func TestAConnectionFromBeforeTheLogIsOpenedAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "early.db")
+	early, err := sqlite.OpenConn(path, sqlite.OpenReadWrite, sqlite.OpenCreate) // not in WAL mode
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	if writeBack(early) {
+		t.Fatal("a log is found before there is one")
+	}
+	writer := open(t, path, "PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0", "CREATE TABLE t (n INTEGER PRIMARY KEY)")
+	run(t, writer, "INSERT INTO t DEFAULT VALUES")
+	if writeBack(early) {
+		t.Fatal("the connection has found the log: nothing needs to be opened anew any more")
+	}
+	if !writeBack(open(t, path)) {
+		t.Fatal("a connection that is opened now does not find the log")
+	}
+}
+
 func TestADatabaseThatIsAwayForAWhileIsWrittenBackLater(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "later")
 	path := filepath.Join(dir, "t.db")
