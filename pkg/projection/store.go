@@ -86,7 +86,7 @@ type Tx interface {
 	// Upsert inserts rows, or updates those whose key is there already, in the order of
 	// their keys, so that writers of the same rows wait for each other and never in a circle.
 	// Of several rows with one key the last counts, or, with Table.Rank, the first of the
-	// highest rank, or, with Table.Groups, that of each group. Each row has one value per column of t. At most MaxUpsertRows. Upsert may
+	// highest rank, or, with Table.Groups, that of each group, or, with Table.Sums, what they come to together. Each row has one value per column of t. At most MaxUpsertRows. Upsert may
 	// reorder rows, and may write as late as at the commit: then that returns its error.
 	Upsert(ctx context.Context, t Table, rows [][]any) error
 }
@@ -103,6 +103,12 @@ type Table struct {
 	// a higher rank; a rank of null is below all. It makes upserts monotone: repeats and
 	// late arrivals change nothing, whoever writes them.
 	Rank string
+
+	// Sums names columns of kind Int, never null, that are added to what a row has: the rows are
+	// differences. Those of rows with one key in one Upsert are added up. It is for a table
+	// whose rows have one writer at a time, since writing one twice counts twice. A table with
+	// sums has neither a Rank nor Groups.
+	Sums []string
 
 	// Groups are columns that are written apart from each other, though in one statement: each
 	// group gives way only to a higher rank of its own, and a row that brings no rank leaves it

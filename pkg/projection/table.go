@@ -32,7 +32,11 @@ func (t Table) OnConflict() string {
 		}
 	}
 	for _, c := range t.Columns {
-		if len(t.Groups) == 0 && !slices.Contains(t.Key, c.Name) {
+		switch {
+		case len(t.Groups) > 0 || slices.Contains(t.Key, c.Name):
+		case slices.Contains(t.Sums, c.Name):
+			sets = append(sets, c.Name+" = t."+c.Name+" + excluded."+c.Name)
+		default:
 			sets = append(sets, c.Name+" = excluded."+c.Name)
 		}
 	}
@@ -71,6 +75,12 @@ func (t Table) arrange(rows [][]any) ([][]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	var sums []int
+	if len(t.Sums) > 0 {
+		if sums, err = t.indexes(t.Sums...); err != nil {
+			return nil, err
+		}
+	}
 	for _, row := range rows {
 		if err := t.check(row, keys); err != nil {
 			return nil, err
@@ -83,6 +93,10 @@ func (t Table) arrange(rows [][]any) ([][]any, error) {
 		switch {
 		case n == 0 || compareKeys(keys, kept[n-1], row) != 0:
 			kept = append(kept, row)
+		case len(sums) > 0:
+			for _, i := range sums {
+				kept[n-1][i] = integer(kept[n-1][i]) + integer(row[i])
+			}
 		case len(groups) == 0:
 			kept[n-1] = row
 		default:

@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) (s projection.Store, reopen func(
 		{"of rows with one key the last counts", lastRowCounts},
 		{"a rank lets rows only rise", rankRises},
 		{"groups of columns rise apart from each other", groupsRiseApart},
+		{"sums are added to what is there", sumsAdd},
 		{"rows that have had their time are deleted, the oldest first", agedRowsEnd},
 		{"tables of one name write their own columns only", ownColumns},
 		{"every kind of value comes back as it was", roundTrip},
