@@ -59,7 +59,11 @@ func (p *Published) Renewal(ctx context.Context, head es.Head) (es.Renewal, erro
 // those of a personal topic, which is compacted, comes what is personal now of the streams whose
 // lost future may have replaced it, and tombstones for streams that are lost. What a crash
 // leaves of that without the beginning behind it is made again.
-func (p *Published) Begin(ctx context.Context, head es.Head, at time.Time) (records []kafka.Record, err error) {
+//
+// The cursor is up to where all of the log has been published, and stays. Of a compacted partition
+// it tells more than the last record there that stays: what came behind that may have been
+// replaced by what is lost.
+func (p *Published) Begin(ctx context.Context, head es.Head, cursor int64, at time.Time) (records []kafka.Record, err error) {
 	if es.Generation(head.Epoch) == 1 {
 		return nil, nil
 	}
@@ -72,7 +76,9 @@ func (p *Published) Begin(ctx context.Context, head es.Head, at time.Time) (reco
 		if err != nil {
 			return nil, err
 		}
-		if part.Topic != PersonalTopic(p.publication.Service) {
+		if part.Topic == PersonalTopic(p.publication.Service) {
+			kept.after = max(kept.after, cursor)
+		} else {
 			kept.lost = nil
 		}
 		for _, stream := range slices.Sorted(maps.Keys(kept.lost)) {

@@ -69,9 +69,10 @@ func (l *life) read() *Published {
 	return p
 }
 
+// begin begins the epoch of head, with nothing known of how far the log has been published.
 func (l *life) begin(head es.Head) []kafka.Record {
 	l.t.Helper()
-	records, err := l.read().Begin(l.t.Context(), head, noon)
+	records, err := l.read().Begin(l.t.Context(), head, 0, noon)
 	l.must(err)
 	return records
 }
@@ -148,5 +149,41 @@ func TestANewEpochSaysWhatStaysAndWhatIsPersonalOfIt(t *testing.T) {
 	l.must(l.read().Check(t.Context(), head))
 	if p := l.read(); !p.Has(&next[0], head.Epoch, 3) || p.Has(&next[0], head.Epoch, 4) || p.Has(&next[1], head.Epoch, 4) || p.Has(&next[0], "e1", 3) {
 		t.Error("the beginning of an epoch does not say where the log goes on")
+	}
+}
+
+// TestANewEpochSaysAgainWhatALostFutureHasReplaced restores a log whose compacted topic has only the
+// lost name of counter-1 left, behind the name of counter-2, which is older than the one that stays.
+func TestANewEpochSaysAgainWhatALostFutureHasReplaced(t *testing.T) {
+	l := newLife(t)
+	publish := func(records []kafka.Record, compacted bool) {
+		t.Helper()
+		records = slices.DeleteFunc(records, func(r kafka.Record) bool { return compacted && r.Topic == "test.personal.v1" })
+		l.must(l.broker.Producer().Publish(t.Context(), records))
+	}
+	publish(l.append("counter-1", 1, noon, `{"name":"Ada"}`), true)
+	publish(l.append("counter-2", 1, noon, `{"name":"Bob"}`), false)
+	publish(l.append("counter-1", 2, noon, `{"name":"Ada Lovelace"}`), true)
+	backup := l.store.Backup()
+	publish(l.append("counter-1", 3, noon.Add(time.Hour), `{"name":"Eve"}`), false)
+	l.store.Restore(backup)
+
+	renewal, err := l.read().Renewal(t.Context(), l.head())
+	l.must(err)
+	head, err := l.log.NewEpoch(t.Context(), renewal)
+	l.must(err)
+	begin, err := l.read().Begin(t.Context(), head, renewal.Cursor, noon)
+	l.must(err)
+	var got []string
+	for _, r := range begin {
+		got = append(got, fmt.Sprintf("%s %s %s", r.Topic, r.Key, r.Value))
+	}
+	want := []string{
+		`test.events.v1 epoch {"epoch":"2-e1.1","after":3}`,
+		`test.personal.v1 counter-1 {"name":"Ada Lovelace"}`,
+		`test.personal.v1 epoch {"epoch":"2-e1.1","after":3}`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 }

@@ -122,7 +122,7 @@ func (r *Relay) resume(ctx context.Context) (err error) {
 		if err := r.resumed.Check(ctx, r.head); err != nil {
 			return err
 		}
-		records, err := r.resumed.Begin(ctx, r.head, r.opts.Clock())
+		records, err := r.resumed.Begin(ctx, r.head, r.cursor, r.opts.Clock())
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,8 @@ type Resumed interface {
 	// Check returns an error that wraps es.ErrRestored if the topics hold what the log does not.
 	Check(ctx context.Context, head es.Head) error
 	// Begin returns what begins the epoch of head on the topics; nothing if it has begun there.
-	Begin(ctx context.Context, head es.Head, at time.Time) ([]kafka.Record, error)
+	// Events up to the cursor have been published, and stay.
+	Begin(ctx context.Context, head es.Head, cursor int64, at time.Time) ([]kafka.Record, error)
 }
 
 // Relay is the relay of one log. Step is driven by one loop: Run, or a test.
