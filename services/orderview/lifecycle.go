@@ -1,9 +1,6 @@
 package orderview
 
-import (
-	"github.com/orderlane/orderlane/api/ordering"
-	"github.com/orderlane/orderlane/pkg/projection"
-)
+import "github.com/orderlane/orderlane/api/ordering"
 
 // Line is a line of an order, and what became of its units.
 type Line struct {
@@ -43,52 +40,6 @@ func (f *Fulfilment) keep(stock string, quantity int64) {
 	case stockAllocated:
 		f.Allocated = left
 	}
-}
-
-// foldLifecycle folds what happened to an order after it was placed.
-func (v *view) foldLifecycle(r *projection.Record) error {
-	switch r.Type {
-	case ordering.TypeOrderConfirmed, ordering.TypeOrderCancelRequested, ordering.TypeReturnRequested:
-		return change(v.orders, r, func(d *document, e *ordering.Change) { d.Status = e.Status })
-	case ordering.TypeOrderRejected:
-		return change(v.orders, r, func(d *document, e *ordering.OrderRejected) {
-			d.Status, d.Reason = e.Status, e.Reason
-		})
-	case ordering.TypeOrderCancelRefused:
-		return change(v.orders, r, func(d *document, e *ordering.OrderCancelRefused) {
-			d.Status, d.Reason = e.Status, e.Reason
-		})
-	case ordering.TypeOrderCancelled:
-		return change(v.orders, r, func(d *document, e *ordering.OrderCancelled) {
-			d.Status, d.Reason = e.Status, ""
-			for _, line := range e.Lines {
-				d.each(ordering.Units{Line: line}, func(l *Line) { l.Fulfilment.Cancelled = l.Quantity })
-			}
-		})
-	case ordering.TypeOrderShipped:
-		return change(v.orders, r, func(d *document, e *ordering.OrderShipped) {
-			d.Status = e.Status
-			for _, u := range e.Lines {
-				d.each(u, func(l *Line) { l.Fulfilment.Dispatched += u.Quantity })
-			}
-		})
-	case ordering.TypeOrderDelivered:
-		return change(v.orders, r, func(d *document, e *ordering.OrderDelivered) {
-			d.Status = e.Status
-			for _, u := range e.Lines {
-				d.each(u, func(l *Line) { l.Fulfilment.Delivered += u.Quantity })
-			}
-		})
-	case ordering.TypeOrderReturned:
-		return change(v.orders, r, func(d *document, e *ordering.OrderReturned) {
-			d.Status = e.Status
-			for _, u := range e.Lines {
-				d.each(u, func(l *Line) { l.Fulfilment.Returned += u.Quantity })
-			}
-		})
-	}
-	v.orders.Change(r, nil) // of a later release: only the version moves
-	return nil
 }
 
 // each changes the line that units are of, if the order has it.

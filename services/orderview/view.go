@@ -23,7 +23,7 @@ import (
 // The view's name and version, in tables, checkpoints and the consumer group.
 const (
 	viewName    = "orderview"
-	viewVersion = 3
+	viewVersion = 4
 )
 
 var (
@@ -57,6 +57,8 @@ type view struct {
 	personal *projection.Rows
 	commands *projection.Rows
 	keep     time.Duration // of commands; 0: for ever
+	history  *history
+	streams  projection.Streams
 	related
 	projection.Parts
 }
@@ -89,7 +91,13 @@ func newView(keep time.Duration) *view {
 		}),
 		commands: projection.NewRows(commandRows),
 	}
+	v.history = newHistory()
+	v.streams = projection.Streams{
+		orderCategory: v.orders, payments.Category: v.payments, fulfilment.Category: v.fulfilments, shipping.CategoryShipment: v.shipments,
+		shipping.CategoryReturn: v.returns, ordering.CategoryDiscount: v.discounts, notifications.Category: v.history,
+	}
 	v.Parts = append(projection.Parts{v.orders, v.personal, v.commands}, v.related.parts()...)
+	v.Parts = append(v.Parts, v.history)
 	return v
 }
 
@@ -120,6 +128,7 @@ func (*view) Sources() []projection.Source {
 		{Topic: bus.PersonalTopic(payments.Service), Log: true},
 		{Topic: bus.EventsTopic(shipping.Service), Log: true},
 		{Topic: bus.EventsTopic(fulfilment.Service), Log: true},
+		{Topic: bus.EventsTopic(notifications.Service), Log: true},
 		{Topic: bus.OutcomesTopic},
 	}
 	for _, topic := range commandTopics() {
@@ -135,20 +144,15 @@ func (v *view) Schema(d projection.Dialect) []string {
 		fmt.Sprintf("CREATE INDEX %[1]s_placed ON %[1]s (placed_at)", ordersTable), // and by key: few orders have one time
 		fmt.Sprintf("CREATE INDEX %[1]s_customer ON %[1]s (customer_id, placed_at)", ordersTable),
 		fmt.Sprintf("CREATE TABLE %s (stream TEXT PRIMARY KEY, version BIGINT, data TEXT)", personalTable),
-	}, commandsSchema(d), v.related.schema())
+	}, commandsSchema(d), v.related.schema(), historySchema(d))
 }
 
 // Fold implements projection.View.
 func (v *view) Fold(r *projection.Record) error {
 	switch r.Topic {
-	case bus.EventsTopic(ordering.Service):
-		return v.foldEvent(r)
-	case bus.EventsTopic(payments.Service):
-		return v.foldPayment(r)
-	case bus.EventsTopic(shipping.Service):
-		return v.foldShipping(r)
-	case bus.EventsTopic(fulfilment.Service):
-		return v.foldFulfilment(r)
+	case bus.EventsTopic(ordering.Service), bus.EventsTopic(payments.Service), bus.EventsTopic(shipping.Service),
+		bus.EventsTopic(fulfilment.Service), bus.EventsTopic(notifications.Service):
+		return v.foldStream(r)
 	case bus.PersonalTopic(ordering.Service), bus.PersonalTopic(payments.Service):
 		var data any
 		if r.Value != nil {
@@ -163,37 +167,33 @@ func (v *view) Fold(r *projection.Record) error {
 	return nil
 }
 
-func (v *view) foldEvent(r *projection.Record) error {
-	switch r.Type {
-	case ordering.TypeOrderPlaced:
-		var e ordering.OrderPlaced
-		if err := bus.Decode(r.Value, &e); err != nil {
-			return fmt.Errorf("decode %s: %w", r.Type, err)
-		}
-		v.orders.Change(r, func(d *document) error {
-			*d = document{
-				ID: e.OrderID, Number: e.Number, CustomerID: e.CustomerID, Status: e.Status,
-				Currency: e.Currency, PlacedAt: e.PlacedAt, Delivery: e.Delivery, PaymentMethod: e.PaymentMethod,
-				Lines: newLines(e.Lines), Totals: e.Totals, PersonalDue: e.Version,
-			}
-			return nil
-		})
-	case ordering.TypeOrderAddressChanged:
-		var e ordering.OrderAddressChanged
-		if err := bus.Decode(r.Value, &e); err != nil {
-			return fmt.Errorf("decode %s: %w", r.Type, err)
-		}
-		v.orders.Change(r, func(d *document) error {
-			d.Status, d.PersonalDue = e.Status, e.Version
-			return nil
-		})
-	default:
-		if bus.ResourceOf(r.Key).Type == ordering.CategoryDiscount {
-			return v.foldDiscount(r)
-		}
-		return v.foldLifecycle(r)
+// foldStream folds an event into the document of its stream, and keeps it for the order's history.
+func (v *view) foldStream(r *projection.Record) error {
+	switch bus.ResourceOf(r.Key).Type {
+	case orderCategory:
+		return foldInto(v, v.orders, r, orderFold)
+	case payments.Category:
+		return foldInto(v, v.payments, r, paymentFold)
+	case fulfilment.Category:
+		return foldInto(v, v.fulfilments, r, processFold)
+	case shipping.CategoryShipment:
+		return foldInto(v, v.shipments, r, shipmentFold)
+	case shipping.CategoryReturn:
+		return foldInto(v, v.returns, r, returnFold)
+	case ordering.CategoryDiscount:
+		return foldInto(v, v.discounts, r, discountFold)
 	}
-	return nil
+	return v.history.keep(r) // mails, of which there is no document
+}
+
+// foldInto folds an event into a collection.
+func foldInto[T any](v *view, docs *projection.Documents[T], r *projection.Record, fold func(*projection.Record) (func(*T) error, error)) error {
+	change, err := fold(r)
+	if err != nil {
+		return err
+	}
+	docs.Change(r, change)
+	return v.history.keep(r)
 }
 
 // Forget implements projection.View.
@@ -202,34 +202,14 @@ func (v *view) Forget(ctx context.Context, tx projection.Tx, topic, key string) 
 	case bus.PersonalTopic(ordering.Service), bus.PersonalTopic(payments.Service):
 		_, err := tx.Exec(ctx, "DELETE FROM "+personalTable+" WHERE stream = $1", key)
 		return err
-	case bus.EventsTopic(ordering.Service), bus.EventsTopic(payments.Service), bus.EventsTopic(shipping.Service), bus.EventsTopic(fulfilment.Service):
-		if docs := v.documents(key); docs != nil {
-			return docs.Forget(ctx, tx, key)
+	case bus.EventsTopic(ordering.Service), bus.EventsTopic(payments.Service), bus.EventsTopic(shipping.Service),
+		bus.EventsTopic(fulfilment.Service), bus.EventsTopic(notifications.Service):
+		if err := v.history.forget(ctx, tx, key); err != nil { // first: it asks the document whose order it is
+			return err
 		}
+		return v.streams.Forget(ctx, tx, key)
 	}
 	return nil // monotone upserts come to the same
-}
-
-// documents are those of a stream's kind; nil for kinds that the view does not show.
-func (v *view) documents(stream string) interface {
-	Forget(ctx context.Context, tx projection.Tx, key string) error
-	Version(ctx context.Context, q projection.Queryer, stream string) (int64, error)
-} {
-	switch bus.ResourceOf(stream).Type {
-	case orderCategory:
-		return v.orders
-	case payments.Category:
-		return v.payments
-	case fulfilment.Category:
-		return v.fulfilments
-	case shipping.CategoryShipment:
-		return v.shipments
-	case shipping.CategoryReturn:
-		return v.returns
-	case ordering.CategoryDiscount:
-		return v.discounts
-	}
-	return nil
 }
 
 // StreamVersion implements projection.View. An order is shown as of a version when what is
@@ -243,12 +223,7 @@ func (v *view) StreamVersion(ctx context.Context, q projection.Queryer, stream s
 		})
 		return version, true, err
 	}
-	docs := v.documents(stream)
-	if docs == nil {
-		return 0, false, nil
-	}
-	version, err = docs.Version(ctx, q, stream)
-	return version, true, err
+	return v.streams.StreamVersion(ctx, q, stream)
 }
 
 const orderCategory = "order"

@@ -1,0 +1,185 @@
+package orderview
+
+import (
+	"fmt"
+
+	"github.com/orderlane/orderlane/api/fulfilment"
+	"github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/api/payments"
+	"github.com/orderlane/orderlane/api/shipping"
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// The functions of this file say what each event changes in the document of its stream. They fold
+// records as they arrive, and the stored history when somebody asks how an order stood, so both
+// come to the same. A nil fold is that of an event of a later release: only the version moves.
+
+// folding reads an event and returns what it changes.
+func folding[E, T any](r *projection.Record, change func(*T, *E)) (func(*T) error, error) {
+	var e E
+	if err := bus.Decode(r.Value, &e); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", r.Type, err)
+	}
+	return func(d *T) error {
+		change(d, &e)
+		return nil
+	}, nil
+}
+
+// orderFold is what an event of ordering changes in an order.
+func orderFold(r *projection.Record) (func(*document) error, error) {
+	switch r.Type {
+	case ordering.TypeOrderPlaced:
+		return folding(r, func(d *document, e *ordering.OrderPlaced) {
+			*d = document{
+				ID: e.OrderID, Number: e.Number, CustomerID: e.CustomerID, Status: e.Status,
+				Currency: e.Currency, PlacedAt: e.PlacedAt, Delivery: e.Delivery, PaymentMethod: e.PaymentMethod,
+				Lines: newLines(e.Lines), Totals: e.Totals, PersonalDue: e.Version,
+			}
+		})
+	case ordering.TypeOrderAddressChanged:
+		return folding(r, func(d *document, e *ordering.OrderAddressChanged) {
+			d.Status, d.PersonalDue = e.Status, e.Version
+		})
+	case ordering.TypeOrderConfirmed, ordering.TypeOrderCancelRequested, ordering.TypeReturnRequested:
+		return folding(r, func(d *document, e *ordering.Change) { d.Status = e.Status })
+	case ordering.TypeOrderRejected:
+		return folding(r, func(d *document, e *ordering.OrderRejected) { d.Status, d.Reason = e.Status, e.Reason })
+	case ordering.TypeOrderCancelRefused:
+		return folding(r, func(d *document, e *ordering.OrderCancelRefused) { d.Status, d.Reason = e.Status, e.Reason })
+	case ordering.TypeOrderCancelled:
+		return folding(r, func(d *document, e *ordering.OrderCancelled) {
+			d.Status, d.Reason = e.Status, ""
+			for _, line := range e.Lines {
+				d.each(ordering.Units{Line: line}, func(l *Line) { l.Fulfilment.Cancelled = l.Quantity })
+			}
+		})
+	case ordering.TypeOrderShipped:
+		return folding(r, func(d *document, e *ordering.OrderShipped) {
+			d.Status = e.Status
+			for _, u := range e.Lines {
+				d.each(u, func(l *Line) { l.Fulfilment.Dispatched += u.Quantity })
+			}
+		})
+	case ordering.TypeOrderDelivered:
+		return folding(r, func(d *document, e *ordering.OrderDelivered) {
+			d.Status = e.Status
+			for _, u := range e.Lines {
+				d.each(u, func(l *Line) { l.Fulfilment.Delivered += u.Quantity })
+			}
+		})
+	case ordering.TypeOrderReturned:
+		return folding(r, func(d *document, e *ordering.OrderReturned) {
+			d.Status = e.Status
+			for _, u := range e.Lines {
+				d.each(u, func(l *Line) { l.Fulfilment.Returned += u.Quantity })
+			}
+		})
+	}
+	return nil, nil
+}
+
+// paymentFold is what an event of payments changes in a payment.
+func paymentFold(r *projection.Record) (func(*payment) error, error) {
+	return folding(r, func(p *payment, e *paymentEvent) {
+		p.OrderID, p.Status, p.Currency, p.Balance = e.OrderID, e.Status, e.Currency, e.Balance
+		for _, posting := range e.Ledger {
+			if p.Ledger == nil {
+				p.Ledger = make(map[payments.Account]int64)
+			}
+			p.Ledger[posting.Account] += posting.Amount
+		}
+		switch r.Type {
+		case payments.TypePaymentRequested:
+			p.CustomerID, p.Method, p.Provider, p.Failure = e.CustomerID, e.Method, e.Provider, ""
+			if p.Amount == 0 {
+				p.Amount = e.Amount.Amount
+			}
+		case payments.TypePaymentAuthorized:
+			p.ProviderRef, p.ExpiresAt, p.Failure = e.ProviderRef, e.ExpiresAt, ""
+		case payments.TypePaymentCaptured, payments.TypePaymentRefunded:
+			p.Failure = ""
+		case payments.TypePaymentDeclined, payments.TypePaymentCaptureFailed, payments.TypePaymentRefundFailed:
+			p.Failure = e.Code
+		}
+	})
+}
+
+// processFold is what an event of fulfilment changes in an order's process.
+func processFold(r *projection.Record) (func(*process) error, error) {
+	return folding(r, func(p *process, e *fulfilment.LineMoved) {
+		*p = process{
+			OrderID: e.OrderID, Step: e.Step, WaitingFor: e.WaitingFor, Until: e.Until, Attention: e.Attention, Ended: e.Ended, Stock: p.Stock,
+		}
+		stock, moved := stockOf[r.Type]
+		switch {
+		case !moved:
+		case stock == "":
+			delete(p.Stock, e.Line)
+		default:
+			if p.Stock == nil {
+				p.Stock = make(map[int]string)
+			}
+			p.Stock[e.Line] = stock
+		}
+	})
+}
+
+// shipmentFold is what an event of shipping changes in a shipment.
+func shipmentFold(r *projection.Record) (func(*shipment) error, error) {
+	switch r.Type {
+	case shipping.TypeShipmentCreated:
+		return folding(r, func(s *shipment, e *shipping.ShipmentCreated) {
+			*s = shipment{
+				ID: e.ShipmentID, OrderID: e.OrderID, CustomerID: e.CustomerID, Status: e.Status, Location: e.Location,
+				Items: e.Items, CreatedAt: e.At, ChangedAt: e.At,
+			}
+		})
+	case shipping.TypeShipmentDispatched:
+		return folding(r, func(s *shipment, e *shipping.ShipmentDispatched) {
+			s.Status, s.Items, s.Carrier, s.Tracking, s.ChangedAt = e.Status, e.Items, e.Carrier, e.Tracking, e.At
+		})
+	case shipping.TypeShipmentDelivered:
+		return folding(r, func(s *shipment, e *shipping.ShipmentDelivered) { s.Status, s.ChangedAt = e.Status, e.At })
+	case shipping.TypeShipmentCancelled:
+		return folding(r, func(s *shipment, e *shipping.ShipmentCancelled) {
+			s.ID, s.OrderID, s.Status, s.Items, s.ChangedAt = e.ShipmentID, e.OrderID, e.Status, e.Left, e.At
+			if s.CreatedAt.IsZero() { // given up before it was made
+				s.CustomerID, s.CreatedAt = e.CustomerID, e.At
+			}
+		})
+	}
+	return nil, nil
+}
+
+// returnFold is what an event of shipping changes in a return.
+func returnFold(r *projection.Record) (func(*goodsBack) error, error) {
+	switch r.Type {
+	case shipping.TypeReturnOpened:
+		return folding(r, func(b *goodsBack, e *shipping.ReturnOpened) {
+			*b = goodsBack{
+				ID: e.ReturnID, OrderID: e.OrderID, CustomerID: e.CustomerID, Status: e.Status, Location: e.Location,
+				Items: e.Items, CreatedAt: e.At, ChangedAt: e.At,
+			}
+		})
+	case shipping.TypeReturnReceived:
+		return folding(r, func(b *goodsBack, e *shipping.ReturnReceived) {
+			b.Status, b.ChangedAt, b.Received = e.Status, e.At, append(b.Received, e.Items...)
+		})
+	}
+	return nil, nil
+}
+
+// discountFold is what an event of ordering changes in a discount code.
+func discountFold(r *projection.Record) (func(*discount) error, error) {
+	switch r.Type {
+	case ordering.TypeDiscountDefined:
+		return folding(r, func(d *discount, e *ordering.DiscountDefined) { d.Code, d.Terms = e.Code, e.Terms })
+	case ordering.TypeDiscountRedeemed:
+		return folding(r, func(d *discount, e *ordering.DiscountRedeemed) { d.Code, d.Uses = e.Code, e.Uses })
+	case ordering.TypeDiscountReleased:
+		return folding(r, func(d *discount, e *ordering.DiscountReleased) { d.Code, d.Uses = e.Code, e.Uses })
+	}
+	return nil, nil
+}
