@@ -39,6 +39,7 @@ type Platform struct {
 	isLocal  bool           // the broker is embedded
 
 	operator *operator
+	schemas  []schema // of what was added
 }
 
 // New returns the platform of a process and adds what it needs to the supervisor. topics are

@@ -46,6 +46,7 @@ func (p *Platform) AddWrite(w Write) {
 	log := p.Logger(w.Name)
 	// Commands are accepted while the database is away, so traffic need not stop for it.
 	database := p.Health.Watch(w.Name + " log")
+	p.addSchema(w.Name+" log", func(ctx context.Context) (string, error) { return p.migrateLog(ctx, w.Name) })
 	p.Sup.Add(daemon.StageResources, daemon.Component{
 		Name: w.Name + " log",
 		Start: func(ctx context.Context) error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,7 +19,6 @@ import (
 	"github.com/orderlane/orderlane/pkg/daemon"
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/kafka"
-	"github.com/orderlane/orderlane/pkg/service"
 )
 
 //go:generate go run . contracts ../../api
@@ -79,23 +76,19 @@ func marshalPretty(v any) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// openAPI registers every service's operations on an API that is never served.
+// openAPI is the contract of every service's operations.
 func openAPI() ([]byte, error) {
-	a, err := httpapi.New(httpapi.Options{
-		Title: apiTitle, Version: contractsVersion, Description: apiDescription, Addr: "127.0.0.1:8080",
-		Clock: func() time.Time { return time.Time{} }, Random: rand.Reader,
-	})
+	settings := &daemon.Settings{}
+	settings.Kafka.Partitions = 1
+	all, err := choose(nil)
 	if err != nil {
 		return nil, err
 	}
-	settings := &daemon.Settings{}
-	settings.Kafka.Partitions = 1
-	env := daemon.NewEnv(settings, slog.New(slog.DiscardHandler))
-	platform := service.New(env, daemon.NewSupervisor(env.Log, env.Health, 0), a, nil)
-	for _, s := range services {
-		s.add(platform)
+	platform, err := describe(settings, slog.New(slog.DiscardHandler), all)
+	if err != nil {
+		return nil, err
 	}
-	data, err := a.OpenAPI().MarshalJSON()
+	data, err := platform.API.OpenAPI().MarshalJSON()
 	if err != nil {
 		return nil, err
 	}
@@ -232,6 +225,7 @@ func headersSchema() object {
 			bus.HeaderTraceparent:   text("W3C trace context."),
 			bus.HeaderCorrelation:   text("The command that began it all."),
 			bus.HeaderCausation:     text("The message that led to this one."),
+			bus.HeaderTrigger:       text("Of an event: what its command came of, the id of an event or of a task; not there if a caller sent the command."),
 			bus.HeaderCaller:        text("Who asked."),
 			bus.HeaderRole:          text("Of a command: customer, staff or service."),
 			bus.HeaderStreamVersion: text("Of an event: its version in the stream, from 1 without gaps."),

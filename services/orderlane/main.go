@@ -24,6 +24,10 @@ type cli struct {
 	Audit       auditCommand       `cmd:"" help:"Check the promises on a live system, and name the first order that breaks one."`
 	Demo        demoCommand        `cmd:"" help:"Drive believable traffic through a running platform, to see it live."`
 	Epochs      epochsCommand      `cmd:"" help:"Look at the lives of the event logs, and begin a new one after a database was restored."`
+	Migrate     migrateCommand     `cmd:"" help:"Make the topics of a fleet and bring its databases up to date, before processes of this release start."`
+	Sample      sampleCommand      `cmd:"" help:"Define a few products on a running platform that has none."`
+	Health      healthCommand      `cmd:"" help:"Ask a process whether it is ready; the exit code tells."`
+	List        listCommand        `cmd:"" name:"services" help:"List the services, and the HTTP routes that each serves."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 	Contracts   contractsCommand   `cmd:"" hidden:"" help:"Write the public contracts."`
 
@@ -60,8 +64,14 @@ func (versionCommand) Run() error {
 	return nil
 }
 
-// version is that of the module, or the commit it was built from.
+// release is the version that a build was given, with -ldflags "-X main.release=...".
+var release string
+
+// version is the one that the build was given, that of the module, or the commit it was built from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -14,6 +14,10 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Migrated tells from which version to which one Open has brought the schema; 0 is that of a
+// log that did not exist.
+func (l *Log) Migrated() (from, to int64) { return l.from, l.to }
+
 // migrate brings the schema up to the newest version. If it is there already, which is the
 // rule, that costs two queries: goose is for the exception.
 func (l *Log) migrate(ctx context.Context) error {
@@ -28,12 +32,17 @@ func (l *Log) migrate(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if at, err := schemaVersion(ctx, conn); err != nil || at >= latest {
+	at, err := schemaVersion(ctx, conn)
+	l.from, l.to = at, max(at, latest)
+	if err != nil || at >= latest {
 		return err
 	}
 	// Instances that start together go one by one; the lock is the session's and goes with it.
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, l.lock^1); err != nil {
 		return err
+	}
+	if l.from, err = schemaVersion(ctx, conn); err != nil || l.from >= latest {
+		return err // another instance was first
 	}
 	if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+pgx.Identifier{l.schema}.Sanitize()); err != nil {
 		return err

@@ -59,6 +59,8 @@ type Log struct {
 	schema string
 	opts   Options
 	lock   int64 // number of the advisory lock
+	from   int64 // versions of the schema, see Migrated
+	to     int64
 	watch  *headwatch.Watch
 	pool   *pgxpool.Pool
 	writer chan *writer // holds the writer while nobody uses it
