@@ -39,6 +39,9 @@ type Options struct {
 	MaxInFlight int   // DefaultMaxInFlight if 0
 	RateLimit   RateLimit
 
+	MaxStreams          int // event streams at once; DefaultMaxStreams if 0
+	MaxStreamsPerCaller int // of one customer or one of the staff; DefaultMaxStreamsPerCaller if 0
+
 	Log      *slog.Logger // slog.DiscardHandler if nil
 	Observer Observer     // told of every request; may be nil
 	Tracer   trace.Tracer // starts a span for every request; may be nil
@@ -73,6 +76,7 @@ type API struct {
 	cross    *http.CrossOriginProtection
 	rate     *httprate.RateLimiter
 	inFlight atomic.Int64
+	streams  streams
 	routes   sync.Pool // of *chi.Context
 	bodies   sync.Pool // of *body
 	draining context.Context
@@ -96,6 +100,12 @@ func New(o Options) (*API, error) {
 	}
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = DefaultMaxInFlight
+	}
+	if o.MaxStreams <= 0 {
+		o.MaxStreams = DefaultMaxStreams
+	}
+	if o.MaxStreamsPerCaller <= 0 {
+		o.MaxStreamsPerCaller = DefaultMaxStreamsPerCaller
 	}
 	a := &API{opts: o, log: o.Log, maxBody: map[string]int64{}}
 	if a.log == nil {
