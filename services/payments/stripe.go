@@ -91,8 +91,12 @@ func (s *stripeProvider) Do(ctx context.Context, task *api.CallProvider) (Answer
 }
 
 func (s *stripeProvider) authorize(ctx context.Context, task *api.CallProvider) (Answer, error) {
+	amount, ok := stripeAmount(task.Amount, task.Currency)
+	if !ok {
+		return Answer{Result: api.ResultDeclined, Code: "amount_not_supported"}, nil
+	}
 	p := &stripe.PaymentIntentCreateParams{
-		Amount: &task.Amount, Currency: stripe.String(strings.ToLower(task.Currency)), CaptureMethod: stripe.String("manual"),
+		Amount: &amount, Currency: stripe.String(strings.ToLower(task.Currency)), CaptureMethod: stripe.String("manual"),
 		PaymentMethodTypes: []*string{stripe.String("card")},
 		PaymentMethodOptions: &stripe.PaymentIntentCreatePaymentMethodOptionsParams{
 			Card: &stripe.PaymentIntentCreatePaymentMethodOptionsCardParams{RequestMulticapture: stripe.String("if_available")},
@@ -123,7 +127,11 @@ func (s *stripeProvider) authorize(ctx context.Context, task *api.CallProvider) 
 }
 
 func (s *stripeProvider) capture(ctx context.Context, task *api.CallProvider) (Answer, error) {
-	p := &stripe.PaymentIntentCaptureParams{AmountToCapture: &task.Amount, Metadata: map[string]string{stripeCapture: task.Key}}
+	amount, ok := stripeAmount(task.Amount, task.Currency)
+	if !ok {
+		return Answer{Result: api.ResultDeclined, Ref: task.PaymentRef, Code: "amount_not_supported"}, nil
+	}
+	p := &stripe.PaymentIntentCaptureParams{AmountToCapture: &amount, Metadata: map[string]string{stripeCapture: task.Key}}
 	if !task.Final { // what is not said is final; where a card allows one capture, it may not be said
 		p.FinalCapture = stripe.Bool(false)
 	}
@@ -186,8 +194,12 @@ func over(pi *stripe.PaymentIntent) bool {
 }
 
 func (s *stripeProvider) refund(ctx context.Context, task *api.CallProvider) (Answer, error) {
+	amount, ok := stripeAmount(task.Amount, task.Currency)
+	if !ok {
+		return Answer{Result: api.ResultDeclined, Ref: task.PaymentRef, Code: "amount_not_supported"}, nil
+	}
 	p := &stripe.RefundCreateParams{
-		PaymentIntent: &task.PaymentRef, Amount: &task.Amount, Metadata: map[string]string{stripeKey: task.Key},
+		PaymentIntent: &task.PaymentRef, Amount: &amount, Metadata: map[string]string{stripeKey: task.Key},
 	}
 	p.SetIdempotencyKey(task.Key)
 	r, err := s.client.V1Refunds.Create(ctx, p)
@@ -218,7 +230,7 @@ func authorization(pi *stripe.PaymentIntent) Answer {
 	a := Answer{Result: api.ResultPending, Ref: pi.ID}
 	switch pi.Status {
 	case stripe.PaymentIntentStatusRequiresCapture, stripe.PaymentIntentStatusSucceeded:
-		a.Result, a.Amount, a.OneCapture = api.ResultDone, pi.AmountCapturable+pi.AmountReceived, true
+		a.Result, a.Amount, a.OneCapture = api.ResultDone, fromStripe(pi.AmountCapturable+pi.AmountReceived, string(pi.Currency)), true
 		if c := pi.LatestCharge; c != nil && c.PaymentMethodDetails != nil && c.PaymentMethodDetails.Card != nil {
 			card := c.PaymentMethodDetails.Card
 			a.OneCapture = card.Multicapture == nil || card.Multicapture.Status != stripe.ChargePaymentMethodDetailsCardMulticaptureStatusAvailable

@@ -36,6 +36,7 @@ type fakeStripe struct {
 
 type fakePayment struct {
 	ID, Status, Secret             string
+	Currency                       string
 	Amount, Received, Capturable   int64
 	Multicapture, Failed, Finished bool
 	Metadata                       map[string]string
@@ -149,7 +150,8 @@ func (f *fakeStripe) create(form url.Values) fakeAnswer {
 	p := &fakePayment{ID: fmt.Sprintf("pi_%d", len(f.payments)+1), Status: "requires_payment_method", Metadata: metadata(form)}
 	p.Amount, _ = strconv.ParseInt(form.Get("amount"), 10, 64)
 	p.Secret = p.ID + "_secret_of_the_customer"
-	if p.Amount < 1 || form.Get("currency") != "eur" || form.Get("capture_method") != "manual" {
+	p.Currency = form.Get("currency")
+	if p.Amount < 1 || len(p.Currency) != 3 || form.Get("capture_method") != "manual" {
 		return refuse(400, "invalid_request_error", "parameter_invalid", "")
 	}
 	f.payments[p.ID] = p
@@ -269,7 +271,7 @@ func (f *fakeStripe) search(query string) fakeAnswer {
 func (f *fakeStripe) tell(p *fakePayment, expanded bool) map[string]any {
 	o := map[string]any{
 		"id": p.ID, "object": "payment_intent", "amount": p.Amount, "amount_capturable": p.Capturable, "amount_received": p.Received,
-		"currency": "eur", "status": p.Status, "client_secret": p.Secret, "metadata": maps.Clone(p.Metadata),
+		"currency": p.Currency, "status": p.Status, "client_secret": p.Secret, "metadata": maps.Clone(p.Metadata),
 	}
 	if p.Failed {
 		o["last_payment_error"] = map[string]any{"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds"}

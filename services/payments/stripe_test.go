@@ -2,6 +2,7 @@ package payments
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -280,5 +281,36 @@ func TestOnlyACustomersSecretIsPersonal(t *testing.T) {
 	r, err := Payments.Codec.Encode(e)
 	if err != nil || strings.Contains(string(r.Data), "secret") || string(r.Personal) != `{"client_secret":"pi_1_secret_of_the_customer"}` {
 		t.Errorf("%s %s %v", r.Data, r.Personal, err)
+	}
+}
+
+func TestStripeCountsSomeCurrenciesInItsOwnWay(t *testing.T) {
+	_, f := stripeDesk(t)
+	p := f.provider(t)
+	task := func(op api.Operation, amount int64, currency string) *api.CallProvider {
+		return &api.CallProvider{
+			Operation: op, Key: fmt.Sprintf("o-1/%s/%d/%s", op, amount, currency), PaymentRef: "pi_1",
+			Method: "stripe_pm_card_visa", Amount: amount, Currency: currency, Final: true, First: noon,
+		}
+	}
+	if a, err := p.Do(t.Context(), task(api.OperationAuthorize, 1500, "ISK")); err != nil || a.Result != api.ResultDone || a.Amount != 1500 {
+		t.Errorf("1500 of a currency without a minor unit: %+v, %v", a, err)
+	}
+	if got := f.payments["pi_1"].Amount; got != 150_000 {
+		t.Errorf("Stripe is asked for %d hundredths", got)
+	}
+	for _, op := range []api.Operation{api.OperationCapture, api.OperationRefund} {
+		if a, err := p.Do(t.Context(), task(op, 700, "ISK")); err != nil || a.Result != api.ResultDone {
+			t.Errorf("%s of 700: %+v, %v", op, a, err)
+		}
+	}
+	if pi := f.payments["pi_1"]; pi.Received != 70_000 || len(f.refunds) != 1 || f.refunds[0].Amount != 70_000 {
+		t.Errorf("captured %d, refunded %+v", pi.Received, f.refunds)
+	}
+	if a, err := p.Do(t.Context(), task(api.OperationAuthorize, 1005, "KWD")); err != nil || a.Result != api.ResultDeclined || a.Code != "amount_not_supported" {
+		t.Errorf("thousandths that can't be charged: %+v, %v", a, err)
+	}
+	if a, err := p.Do(t.Context(), task(api.OperationAuthorize, 1010, "KWD")); err != nil || a.Result != api.ResultDone || a.Amount != 1010 {
+		t.Errorf("tens of thousandths: %+v, %v", a, err)
 	}
 }
