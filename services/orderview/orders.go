@@ -75,6 +75,9 @@ func (d *document) nextActions() []string {
 	return actions
 }
 
+// tokens are the versions of all that is shown.
+func (o *Order) tokens() httpapi.Tokens { return o.shown }
+
 // queries answer the service's reads.
 type queries struct{ *service.Reader }
 
@@ -116,11 +119,7 @@ func (q *queries) order(ctx context.Context, id string, p *httpapi.ReadParams) (
 	}
 	caller := httpapi.CallerOf(ctx)
 	if order == nil || !caller.Staff() && order.CustomerID != caller.ID {
-		stale, err := q.Stale(ctx, stream)
-		if err == nil && stale != nil && caller.Staff() {
-			return nil, fault.Unavailable("view_broken", "the order can't be shown: %s; operators repair it", stale.Reason)
-		}
-		return nil, fault.NotFound("order", id)
+		return nil, q.missing(ctx, id)
 	}
 	if err := q.addGoods(ctx, order); err != nil {
 		return nil, err
@@ -141,10 +140,10 @@ func (q *queries) addGoods(ctx context.Context, o *Order) (err error) {
 		return err
 	}
 	for i := range o.Shipments {
-		o.shown = append(o.shown, o.Shipments[i].token())
+		o.shown = append(o.shown, o.Shipments[i].tokens()...)
 	}
 	for i := range o.Returns {
-		o.shown = append(o.shown, o.Returns[i].token())
+		o.shown = append(o.shown, o.Returns[i].tokens()...)
 	}
 	return nil
 }

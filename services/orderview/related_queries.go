@@ -241,76 +241,48 @@ func (q *queries) discount(ctx context.Context, code string, p *httpapi.ReadPara
 	}, func(*Discount) string { return "" })
 }
 
-// tagged is a single resource with its ETag.
-type tagged[T any] struct {
-	ETag string `header:"ETag"`
-	Body *T
-}
-
-// tag gives a resource its ETag, or says that the caller has it already.
-func tag[T any](body *T, err error, ifNoneMatch string, shown func(*T) httpapi.Tokens) (*tagged[T], error) {
-	if err != nil {
-		return nil, err
-	}
-	etag := httpapi.ETag(shown(body))
-	if httpapi.NoneMatch(ifNoneMatch, etag) {
-		return nil, httpapi.NotModified(etag)
-	}
-	return &tagged[T]{ETag: etag, Body: body}, nil
-}
-
 func query(path, id, summary, tag string) huma.Operation {
 	return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{tag}, Errors: queryErrors}
-}
-
-// Conditional is what every query of a single resource takes, beside its name.
-type Conditional struct {
-	IfNoneMatch string `header:"If-None-Match"`
-	httpapi.ReadParams
 }
 
 func (q *queries) registerRelated(api huma.API) {
 	huma.Register(api, query("/v1/payments/{order_id}", "get-payment", "The payment of an order", "payments"),
 		func(ctx context.Context, in *struct {
 			OrderID string `path:"order_id" format:"uuid"`
-			Conditional
+			httpapi.Conditional
 		},
-		) (*tagged[Payment], error) {
+		) (*httpapi.Tagged[Payment], error) {
 			p, err := q.payment(ctx, httpapi.CanonicalID(in.OrderID), &in.ReadParams)
-			return tag(p, err, in.IfNoneMatch, func(p *Payment) httpapi.Tokens {
-				return httpapi.Tokens{{Stream: payments.Category + "-" + p.OrderID, Version: p.Version}}
-			})
+			return httpapi.Answer(&in.Conditional, p, err, (*Payment).tokens)
 		})
 	huma.Register(api, query("/v1/shipments/{id}", "get-shipment", "A shipment", "shipments"),
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" format:"uuid"`
-			Conditional
+			httpapi.Conditional
 		},
-		) (*tagged[Shipment], error) {
+		) (*httpapi.Tagged[Shipment], error) {
 			s, err := one(ctx, q, &in.ReadParams, shipmentsTable, shipping.CategoryShipment, httpapi.CanonicalID(in.ID), readShipment,
 				func(s *Shipment) string { return s.customerID })
-			return tag(s, err, in.IfNoneMatch, func(s *Shipment) httpapi.Tokens { return httpapi.Tokens{s.token()} })
+			return httpapi.Answer(&in.Conditional, s, err, (*Shipment).tokens)
 		})
 	huma.Register(api, query("/v1/returns/{id}", "get-return", "A return", "returns"),
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" format:"uuid"`
-			Conditional
+			httpapi.Conditional
 		},
-		) (*tagged[Return], error) {
+		) (*httpapi.Tagged[Return], error) {
 			b, err := one(ctx, q, &in.ReadParams, returnsTable, shipping.CategoryReturn, httpapi.CanonicalID(in.ID), readReturn,
 				func(b *Return) string { return b.customerID })
-			return tag(b, err, in.IfNoneMatch, func(b *Return) httpapi.Tokens { return httpapi.Tokens{b.token()} })
+			return httpapi.Answer(&in.Conditional, b, err, (*Return).tokens)
 		})
 	huma.Register(api, query("/v1/discounts/{code}", "get-discount", "A discount code", "discounts"),
 		func(ctx context.Context, in *struct {
 			Code string `path:"code" pattern:"^[A-Z0-9-]{3,32}$"`
-			Conditional
+			httpapi.Conditional
 		},
-		) (*tagged[Discount], error) {
+		) (*httpapi.Tagged[Discount], error) {
 			d, err := q.discount(ctx, in.Code, &in.ReadParams)
-			return tag(d, err, in.IfNoneMatch, func(d *Discount) httpapi.Tokens {
-				return httpapi.Tokens{{Stream: ordering.CategoryDiscount + "-" + d.Code, Version: d.Version}}
-			})
+			return httpapi.Answer(&in.Conditional, d, err, (*Discount).tokens)
 		})
 	q.registerWorklists(api)
 }
@@ -340,10 +312,22 @@ func (q *queries) registerWorklists(api huma.API) {
 		})
 }
 
-func (s *Shipment) token() httpapi.Token {
-	return httpapi.Token{Stream: shipping.CategoryShipment + "-" + s.ID, Version: s.Version}
+// tokens are the versions that are shown.
+func (p *Payment) tokens() httpapi.Tokens {
+	return httpapi.Tokens{{Stream: payments.Category + "-" + p.OrderID, Version: p.Version}}
 }
 
-func (b *Return) token() httpapi.Token {
-	return httpapi.Token{Stream: shipping.CategoryReturn + "-" + b.ID, Version: b.Version}
+// tokens are the versions that are shown.
+func (s *Shipment) tokens() httpapi.Tokens {
+	return httpapi.Tokens{{Stream: shipping.CategoryShipment + "-" + s.ID, Version: s.Version}}
+}
+
+// tokens are the versions that are shown.
+func (b *Return) tokens() httpapi.Tokens {
+	return httpapi.Tokens{{Stream: shipping.CategoryReturn + "-" + b.ID, Version: b.Version}}
+}
+
+// tokens are the versions that are shown.
+func (d *Discount) tokens() httpapi.Tokens {
+	return httpapi.Tokens{{Stream: ordering.CategoryDiscount + "-" + d.Code, Version: d.Version}}
 }

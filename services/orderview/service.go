@@ -26,20 +26,22 @@ func (q *queries) register(api huma.API) {
 	q.registerRelated(api)
 	huma.Register(api, query("/v1/orders/{id}", "get-order", "An order", "orders"),
 		func(ctx context.Context, in *struct {
-			ID          string `path:"id" format:"uuid"`
-			IfNoneMatch string `header:"If-None-Match"`
-			httpapi.ReadParams
+			ID string `path:"id" format:"uuid"`
+			httpapi.Conditional
 		},
-		) (*tagged[Order], error) {
+		) (*httpapi.Tagged[Order], error) {
 			order, err := q.order(ctx, httpapi.CanonicalID(in.ID), &in.ReadParams)
-			if err != nil {
-				return nil, err
-			}
-			etag := httpapi.ETag(order.shown)
-			if order.Stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
-				return nil, httpapi.NotModified(etag)
-			}
-			return &tagged[Order]{ETag: etag, Body: order}, nil
+			return httpapi.Answer(unless(&in.Conditional, err == nil && order.Stale != nil), order, err, (*Order).tokens)
+		})
+	huma.Register(api, query("/v1/orders/{id}/timeline", "get-order-timeline", "What happened to an order, oldest first", "orders"),
+		func(ctx context.Context, in *struct {
+			ID string `path:"id" format:"uuid"`
+			httpapi.PageParams
+			httpapi.Conditional
+		},
+		) (*httpapi.Tagged[Timeline], error) {
+			t, err := q.timeline(ctx, httpapi.CanonicalID(in.ID), &in.PageParams, &in.ReadParams)
+			return httpapi.Answer(unless(&in.Conditional, err == nil && t.Stale != nil), t, err, (*Timeline).tokens)
 		})
 	huma.Register(api, query("/v1/orders", "list-orders", "Orders, newest first", "orders"),
 		func(ctx context.Context, in *struct {
@@ -60,4 +62,13 @@ func (q *queries) register(api huma.API) {
 			c, err := q.command(ctx, httpapi.CanonicalID(in.ID), &in.ReadParams)
 			return &struct{ Body *Command }{c}, err
 		})
+}
+
+// unless is the condition of a query, unless the answer is stale: that is said whatever the caller
+// has already.
+func unless(c *httpapi.Conditional, stale bool) *httpapi.Conditional {
+	if stale {
+		return nil
+	}
+	return c
 }

@@ -1,0 +1,116 @@
+package orderview
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderlane/orderlane/api"
+	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/api/inventory"
+	"github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/service/servicetest"
+)
+
+var update = flag.Bool("update", false, "write the golden of sentences anew: what people will read")
+
+// told are the public events that belong to orders: those of products, of stock and of discount
+// codes have streams of their own.
+func told() (events []api.Message) {
+	for _, s := range api.Services {
+		if s.Name == catalog.Service || s.Name == inventory.Service {
+			continue
+		}
+		for _, e := range s.Events {
+			if !strings.HasPrefix(e.Type, "orderlane."+ordering.Service+".discount_") {
+				events = append(events, e)
+			}
+		}
+	}
+	return events
+}
+
+// filled is a value of a type with something in every field.
+func filled(t reflect.Type, example string) reflect.Value {
+	v := reflect.New(t).Elem()
+	if t == reflect.TypeFor[time.Time]() {
+		v.Set(reflect.ValueOf(servicetest.Noon))
+		return v
+	}
+	switch t.Kind() {
+	case reflect.String:
+		v.SetString(example)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(2)
+	case reflect.Slice:
+		v.Set(reflect.Append(v, filled(t.Elem(), example)))
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			example := f.Tag.Get("example")
+			if example == "" {
+				example, _, _ = strings.Cut(f.Tag.Get("json"), ",")
+				example = strings.ReplaceAll(example, "_", "-")
+			}
+			switch example {
+			case "1299":
+				v.Field(i).SetInt(1299)
+			case "currency":
+				v.Field(i).SetString("EUR")
+			default:
+				v.Field(i).Set(filled(f.Type, example))
+			}
+		}
+	}
+	return v
+}
+
+func TestEveryPublicEventOfAnOrderIsToldInASentence(t *testing.T) {
+	order := &document{Lines: []Line{{}, {Line: ordering.Line{Line: 2, SKU: "TEA-002", Name: "Assam tea, 250 g"}}}}
+	var lines []string
+	for _, e := range told() {
+		if _, ok := tellings[e.Type]; !ok {
+			t.Errorf("%s has no sentence", e.Type)
+			continue
+		}
+		data, err := bus.Encode(filled(reflect.TypeOf(e.Body), "").Interface())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, to := sentence(order, &past{kind: e.Type, event: data})
+		if !strings.HasSuffix(text, ".") || strings.Contains(text, "_") || strings.Contains(text, "  ") {
+			t.Errorf("%s is told as %q", e.Type, text)
+		}
+		lines = append(lines, fmt.Sprintf("%s, for %s: %s\n", e.Type, []string{"staff", "everyone"}[to], text))
+	}
+	if len(tellings) != len(lines) {
+		t.Errorf("%d sentences for %d events", len(tellings), len(lines))
+	}
+	slices.Sort(lines)
+	got, path := []byte(strings.Join(lines, "")), "testdata/sentences.golden"
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%v:\n got %s\nwant %s", err, got, want)
+	}
+}
+
+func TestAnEventOfALaterReleaseIsToldByItsName(t *testing.T) {
+	for kind, want := range map[string]string{
+		"orderlane.ordering.order_gift_wrapped.v1": "Order gift wrapped.", "odd": "Odd.", ordering.TypeOrderPlaced: "Order placed.",
+	} {
+		if got, to := sentence(&document{}, &past{kind: kind, event: []byte("{")}); got != want || to != staffOnly {
+			t.Errorf("%s is told as %q, want %q to staff", kind, got, want)
+		}
+	}
+}
