@@ -68,17 +68,28 @@ func (s *Stream) wants(e *Event) bool {
 	return e.Reset || (s.scope.Key == "" || s.scope.Key == e.Key) && (s.scope.Restricted || !e.Restricted)
 }
 
-// push puts an event of a partition into the queue, or cuts the stream off if that is full. It is
-// called under the hub's lock.
+// push puts an event of a partition into the queue if it is for this stream, or cuts the stream off if
+// the queue is full. It is called under the hub's lock.
 func (s *Stream) push(part int, offset int64, e *Event) {
-	i := s.place(part)
-	if i < 0 || s.cut || offset < s.from[i] && !e.Reset || !s.wants(e) {
-		return
+	if i := s.place(part); i >= 0 && offset >= s.from[i] && s.wants(e) {
+		s.enqueue(item{int32(i), offset, e})
 	}
-	if len(s.pending) >= s.tail.hub.o.Buffer {
+}
+
+// gap tells that events before an offset may be missing, which is the next one to come.
+func (s *Stream) gap(part int, offset int64, e *Event) {
+	i := s.place(part)
+	s.from[i] = offset
+	s.enqueue(item{int32(i), offset - 1, e})
+}
+
+func (s *Stream) enqueue(it item) {
+	switch {
+	case s.cut:
+	case len(s.pending) >= s.tail.hub.o.Buffer:
 		s.cut, s.pending = true, nil
-	} else {
-		s.pending = append(s.pending, item{int32(i), offset, e})
+	default:
+		s.pending = append(s.pending, it)
 	}
 	select {
 	case s.wake <- struct{}{}:
@@ -87,11 +98,11 @@ func (s *Stream) push(part int, offset int64, e *Event) {
 }
 
 // take returns what waits, and where the stream stands once that is sent. ok is false if it was cut off.
-func (s *Stream) take(spare []item) (items []item, then position, ok bool) {
+func (s *Stream) take() (items []item, then position, ok bool) {
 	h := s.tail.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	items, s.pending = s.pending, spare[:0]
+	items, s.pending = s.pending, nil
 	then = make(position, len(s.parts))
 	for i, part := range s.parts {
 		then[i] = s.tail.next[part]
@@ -117,38 +128,19 @@ func (s *Stream) Run(ctx context.Context, first *Event, send func([]byte) error)
 }
 
 func (s *Stream) run(ctx context.Context, first *Event, send func([]byte) error) error {
-	out := append([]byte("retry: "), strconv.FormatInt(s.retry.Milliseconds(), 10)...)
-	out = append(out, "\n\n"...)
-	if first != nil {
-		out = s.appendEvent(out, first)
-	}
-	if err := send(out); err != nil {
+	if err := s.begin(first, send); err != nil {
 		return err
 	}
-	out = nil
-	backlog := s.backlog
-	s.backlog = nil
-	beat := time.NewTimer(s.tail.hub.o.Heartbeat)
+	silence := s.tail.hub.o.Heartbeat
+	beat := time.NewTimer(silence)
 	defer beat.Stop()
-	var spare []item
 	for {
-		items, then, ok := s.take(spare)
-		if !ok {
-			return ErrSlow
+		sent, err := s.step(ctx, send)
+		if err != nil {
+			return err
 		}
-		spare = nil
-		if len(backlog) > 0 {
-			items, backlog = append(backlog, items...), nil
-		} else if cap(items) <= keptQueue {
-			spare = items
-		}
-		if len(items) > 0 {
-			if err := s.send(ctx, items, then, send); err != nil {
-				return err
-			}
-			clear(items)
-			beat.Reset(s.tail.hub.o.Heartbeat)
-			continue
+		if sent {
+			beat.Reset(silence)
 		}
 		select {
 		case <-ctx.Done():
@@ -158,13 +150,35 @@ func (s *Stream) run(ctx context.Context, first *Event, send func([]byte) error)
 			if err := s.beat(send); err != nil {
 				return err
 			}
-			beat.Reset(s.tail.hub.o.Heartbeat)
+			beat.Reset(silence)
 		}
 	}
 }
 
-// keptQueue is the size up to which a queue is used again.
-const keptQueue = 16
+// begin sends when to come back, and the first event.
+func (s *Stream) begin(first *Event, send func([]byte) error) error {
+	out := append([]byte("retry: "), strconv.FormatInt(s.retry.Milliseconds(), 10)...)
+	out = append(out, "\n\n"...)
+	if first != nil {
+		out = s.appendEvent(out, first)
+	}
+	return send(out)
+}
+
+// step sends what waits.
+func (s *Stream) step(ctx context.Context, send func([]byte) error) (sent bool, err error) {
+	items, then, ok := s.take()
+	if !ok {
+		return false, ErrSlow
+	}
+	if len(s.backlog) > 0 {
+		items, s.backlog = append(s.backlog, items...), nil
+	}
+	if len(items) == 0 {
+		return false, nil
+	}
+	return true, s.send(ctx, items, then, send)
+}
 
 // buffers are used for as long as it takes to send: streams that nothing happens to hold none.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -215,7 +229,7 @@ func (s *Stream) advance(then position) (moved bool) {
 func (s *Stream) beat(send func([]byte) error) error {
 	h := s.tail.hub
 	h.mu.Lock()
-	quiet := len(s.pending) == 0 && !s.cut
+	quiet := len(s.backlog) == 0 && len(s.pending) == 0 && !s.cut
 	moved := false
 	if quiet {
 		for i, part := range s.parts {

@@ -115,10 +115,9 @@ func (t *tail) mend(held map[kafka.Partition]kafka.Range) {
 		at := min(max(t.next[i], r.First), r.Last)
 		t.next[i], t.ends[i] = at, r.Last
 		t.rings[i].clear(at)
-		gap := Reset("gap", time.Time{})
+		reset := Reset("gap", time.Time{})
 		for _, s := range t.of(i) {
-			s.from[s.place(i)] = at
-			s.push(i, at-1, &gap)
+			s.gap(i, at, &reset)
 		}
 	}
 }
