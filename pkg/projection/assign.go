@@ -36,6 +36,9 @@ func (p *Projection) Assigned(ctx context.Context, g kafka.Generation, parts []k
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.ID, b.ID))
 	})
 	err := p.o.Store.Update(ctx, func(tx Tx) error {
+		if err := p.admit(ctx, tx); err != nil {
+			return err
+		}
 		for _, c := range claims {
 			if err := p.raise(ctx, tx, c); err != nil {
 				return err
@@ -63,6 +66,20 @@ func (p *Projection) Assigned(ctx context.Context, g kafka.Generation, parts []k
 		}
 	}
 	return next, nil
+}
+
+// admit refuses partitions to a build that gives way to another, or is dropped. It holds up whoever would
+// freeze it until the fences are raised.
+func (p *Projection) admit(ctx context.Context, tx Tx) error {
+	if p.o.Build == 0 {
+		return nil
+	}
+	n, err := tx.Exec(ctx, `UPDATE projection_builds SET assignments = assignments + 1 WHERE projection = $1 AND version = $2 AND build = $3
+		AND frozen = 0 AND state IN ('building', 'swapping', 'active')`, p.name, p.version, p.o.Build)
+	if err == nil && n == 0 {
+		err = ErrFrozen
+	}
+	return err
 }
 
 // Deliver puts records of one partition into the queue, and waits while it is full. It

@@ -3,8 +3,6 @@ package projection
 import (
 	"context"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/kafka"
@@ -13,9 +11,6 @@ import (
 const (
 	// maxReason bounds the text that says why a key is broken.
 	maxReason = 500
-	// brokenRefresh is how old the list that answers look at may be: another instance may
-	// have marked or repaired a key.
-	brokenRefresh = time.Second
 	// maxListed bounds the broken keys that are read at once.
 	maxListed = 100_000
 )
@@ -91,7 +86,7 @@ func (p *Projection) writeBroken(ctx context.Context, tx Tx, marks []BrokenKey) 
 	}
 	rows := make([][]any, len(marks))
 	for i, m := range marks {
-		rows[i] = []any{p.name, p.version, m.Topic, m.Key, int64(m.Partition), m.Offset, m.Type, m.Reason, m.Time.UnixMicro()}
+		rows[i] = []any{p.id, p.version, m.Topic, m.Key, int64(m.Partition), m.Offset, m.Type, m.Reason, m.Time.UnixMicro()}
 	}
 	return tx.Upsert(ctx, brokenTable, rows)
 }
@@ -104,7 +99,7 @@ func (p *Projection) loadBroken(ctx context.Context, claims []*claim) error {
 	}
 	broken := make(map[brokenID]int32)
 	err := p.o.Store.Query(ctx, `SELECT topic, part, key FROM projection_broken WHERE projection = $1 AND version = $2`,
-		[]any{p.name, p.version}, func(r Row) error {
+		[]any{p.id, p.version}, func(r Row) error {
 			part := kafka.Partition{Topic: r.Text(0), ID: int32(r.Int(1))}
 			if parts[part] {
 				broken[brokenID{part.Topic, r.Text(2)}] = part.ID
@@ -116,72 +111,29 @@ func (p *Projection) loadBroken(ctx context.Context, claims []*claim) error {
 	}
 	p.broken = broken
 	p.breaks++
-	p.answers.forget()
+	p.Answers.broken.forget()
 	p.o.Watch.BrokenKeys(len(broken))
 	return nil
 }
 
-// brokenList is what answers look at: all broken keys of the view, whoever marked them.
-type brokenList struct {
-	list  atomic.Pointer[brokenSnapshot]
-	mu    sync.Mutex   // held while the list is read
-	epoch atomic.Int64 // moves when the list is out of date for certain
-}
-
-type brokenSnapshot struct {
-	epoch int64
-	at    time.Time
-	keys  map[string][]BrokenKey
-}
-
-func (l *brokenList) forget() { l.epoch.Add(1) }
-
-// Broken returns why answers about a key are out of date: what broke it, by topic, or nothing,
-// as is usual. It looks at a list that is read again when this instance has changed it, and
-// at most once a second otherwise, so it may be asked for each answer.
-func (p *Projection) Broken(ctx context.Context, key string) ([]BrokenKey, error) {
-	l := &p.answers
-	fresh := func(s *brokenSnapshot) bool {
-		return s != nil && s.epoch == l.epoch.Load() && p.o.Clock().Sub(s.at) < brokenRefresh
-	}
-	if s := l.list.Load(); fresh(s) {
-		return s.keys[key], nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s := l.list.Load(); fresh(s) {
-		return s.keys[key], nil
-	}
-	s := &brokenSnapshot{epoch: l.epoch.Load(), at: p.o.Clock(), keys: make(map[string][]BrokenKey)}
-	all, err := p.AllBroken(ctx, "", maxListed)
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range all {
-		s.keys[k.Key] = append(s.keys[k.Key], k)
-	}
-	l.list.Store(s)
-	return s.keys[key], nil
-}
-
-// AllBroken lists the broken keys of the view, those of other instances too, by key and
-// topic: up to limit after the key given, and then what else there is of the last key.
-func (p *Projection) AllBroken(ctx context.Context, after string, limit int) ([]BrokenKey, error) {
+// allBroken lists the broken keys of a build by key and topic: up to limit after the key given, and
+// then what else there is of the last key.
+func allBroken(ctx context.Context, q Queryer, id string, version int64, after string, limit int) ([]BrokenKey, error) {
 	limit = min(max(limit, 1), maxListed)
-	list, err := p.listBroken(ctx, `WHERE projection = $1 AND version = $2 AND key > $3 ORDER BY key, topic LIMIT $4`,
-		p.name, p.version, after, limit)
+	list, err := listBroken(ctx, q, `WHERE projection = $1 AND version = $2 AND key > $3 ORDER BY key, topic LIMIT $4`,
+		id, version, after, limit)
 	if err != nil || len(list) < limit {
 		return list, err
 	}
 	last := list[len(list)-1]
-	rest, err := p.listBroken(ctx, `WHERE projection = $1 AND version = $2 AND key = $3 AND topic > $4 ORDER BY topic`,
-		p.name, p.version, last.Key, last.Topic)
+	rest, err := listBroken(ctx, q, `WHERE projection = $1 AND version = $2 AND key = $3 AND topic > $4 ORDER BY topic`,
+		id, version, last.Key, last.Topic)
 	return append(list, rest...), err
 }
 
-func (p *Projection) listBroken(ctx context.Context, where string, args ...any) ([]BrokenKey, error) {
+func listBroken(ctx context.Context, q Queryer, where string, args ...any) ([]BrokenKey, error) {
 	var list []BrokenKey
-	err := p.o.Store.Query(ctx, selectBroken+where, args, func(r Row) error {
+	err := q.Query(ctx, selectBroken+where, args, func(r Row) error {
 		list = append(list, scanBroken(r))
 		return nil
 	})

@@ -21,6 +21,10 @@ var schema = []string{
 		projection TEXT NOT NULL, version BIGINT NOT NULL, topic TEXT NOT NULL, key TEXT NOT NULL,
 		part BIGINT NOT NULL, record_offset BIGINT NOT NULL, type TEXT NOT NULL, reason TEXT NOT NULL, broken_at BIGINT NOT NULL,
 		PRIMARY KEY (projection, version, key, topic))`,
+	`CREATE TABLE projection_builds (
+		projection TEXT NOT NULL, version BIGINT NOT NULL, build BIGINT NOT NULL, state TEXT NOT NULL, frozen BIGINT NOT NULL,
+		shown BIGINT NOT NULL, assignments BIGINT NOT NULL, created_at BIGINT NOT NULL, changed_at BIGINT NOT NULL,
+		PRIMARY KEY (projection, version, build))`,
 }
 
 // checkpoint says how far a partition has been folded.
@@ -94,7 +98,7 @@ func (p *Projection) raise(ctx context.Context, tx Tx, c *claim) error {
 		VALUES ($1, $2, $3, $4, 1, 0, '', 0)
 		ON CONFLICT (projection, version, topic, part) DO UPDATE SET fence = c.fence + 1
 		RETURNING fence, next_offset, epoch, position`,
-		[]any{p.name, p.version, c.Topic, int64(c.ID)}, func(r Row) error {
+		[]any{p.id, p.version, c.Topic, int64(c.ID)}, func(r Row) error {
 			c.fence = r.Int(0)
 			c.reached(checkpoint{r.Int(1), r.Text(2), r.Int(3)})
 			return nil
@@ -134,7 +138,7 @@ func (p *Projection) advance(ctx context.Context, tx Tx, claims []course) error 
 	if p.o.Store.Dialect() == SQLite {
 		for _, c := range claims {
 			n, err := tx.Exec(ctx, moveOne, c.trial.next, c.trial.epoch, c.trial.position,
-				p.name, p.version, c.Topic, int64(c.ID), c.fence, c.at.next)
+				p.id, p.version, c.Topic, int64(c.ID), c.fence, c.at.next)
 			if err != nil {
 				return err
 			}
@@ -149,7 +153,7 @@ func (p *Projection) advance(ctx context.Context, tx Tx, claims []course) error 
 		if err != nil {
 			return fmt.Errorf("projection: encode checkpoints: %w", err)
 		}
-		if moved, err = tx.Exec(ctx, moveAll, p.name, p.version, string(data)); err != nil {
+		if moved, err = tx.Exec(ctx, moveAll, p.id, p.version, string(data)); err != nil {
 			return err
 		}
 	}

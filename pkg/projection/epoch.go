@@ -240,7 +240,7 @@ func (p *Projection) takeBackIn(ctx context.Context, r *Record, keys []string, r
 	}
 	for _, key := range keys {
 		delete(p.broken, brokenID{r.Topic, key})
-		p.waits.tell([]Record{{Record: &kafka.Record{}, Key: key}})
+		p.Answers.waits.tell([]Record{{Record: &kafka.Record{}, Key: key}})
 	}
 	p.noteBroken(marks)
 	return nil
@@ -252,6 +252,6 @@ func (p *Projection) forget(ctx context.Context, tx Tx, view View, topic, key st
 		return err
 	}
 	_, err := tx.Exec(ctx, `DELETE FROM projection_broken WHERE projection = $1 AND version = $2 AND topic = $3 AND key = $4`,
-		p.name, p.version, topic, key)
+		p.id, p.version, topic, key)
 	return err
 }

@@ -34,6 +34,12 @@ type Options struct {
 	// at most once. Its error is logged: the store holds the truth. Nil: nobody is told.
 	DeadLetter func(ctx context.Context, d DeadLetter) error
 
+	// Build numbers the builds of a version of a view, which have tables, checkpoints and broken keys
+	// of their own, see Builds. 0, for a view that is kept by one projection alone, has the plain names.
+	Build int
+
+	answers *Answers // of Builds
+
 	Queue      int // records that wait at the most; default DefaultQueue
 	QueueBytes int // bytes of records that wait, about, at the most; default DefaultQueueBytes
 	// Step is how many records one transaction takes at the most; default DefaultStep. A step

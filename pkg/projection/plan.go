@@ -108,7 +108,7 @@ func (p *Projection) foldOnce(w *work, recs []Record, after *batch) (failed int)
 func (p *Projection) foldAhead(w *work) (wait func()) {
 	next, waiting := p.ahead, p.queue.len()
 	if next == nil || w != p.now || len(next.pending) > 0 || len(w.batch.marks) > 0 ||
-		waiting < len(w.pending) || waiting < min(smallStep, p.o.Step) {
+		waiting < len(w.pending) || waiting < min(smallStep, int(p.limit.Load())) {
 		return func() {}
 	}
 	ended := make(chan struct{})
@@ -116,7 +116,7 @@ func (p *Projection) foldAhead(w *work) (wait func()) {
 		defer close(ended)
 		// A panic is met again when the batch has its turn, where it is found out whose it is.
 		defer func() { _ = recover() }()
-		next.take(p.queue, p.o.Step)
+		next.take(p.queue, int(p.limit.Load()))
 		if beginning(next.pending) < len(next.pending) {
 			return // where an epoch begins, what comes behind has to wait
 		}

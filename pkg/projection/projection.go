@@ -3,7 +3,6 @@ package projection
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,6 +18,8 @@ var (
 	// ErrFenced is returned by Deliver when the group must be joined again, since a partition
 	// has another owner.
 	ErrFenced = errors.New("projection: partitions must be assigned again")
+	// ErrFrozen is returned by Assigned for a build that gives way to another one.
+	ErrFrozen = errors.New("projection: the build gives way to another one")
 	// ErrTooManyBroken is a step's error when Options.MaxBroken keys are broken already.
 	ErrTooManyBroken = errors.New("projection: too many broken keys: the view is at fault, not the records")
 )
@@ -43,14 +44,16 @@ const (
 // Projection drives one view: it implements kafka.BatchHandler, and Run does the work. All
 // methods are safe for concurrent use.
 type Projection struct {
+	*Answers
+
 	o       Options
 	name    string
 	version int64
+	id      string // of the build, in checkpoints and broken keys
 	sources []Source
 	queue   *queue
 	stepper chan struct{} // holds a token while a step, a repair or an assignment is under way
-	waits   waits
-	answers brokenList
+	limit   atomic.Int64  // Options.Step, or less while a build is not the active one
 
 	stale    atomic.Bool // a claim has ended that the group has not taken back
 	claimsMu sync.Mutex
@@ -75,8 +78,15 @@ func New(ctx context.Context, o Options) (*Projection, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
+	if o.answers == nil {
+		id := buildID(o.View.Name(), o.Build)
+		o.answers = newAnswers(o.View, o.Store, o.Clock, func() string { return id })
+	}
+	if o.Build > 0 {
+		o.Store = newBuildStore(o.Store, o.View, o.Build)
+	}
 	p := &Projection{
-		o: o, name: o.View.Name(), version: int64(o.View.Version()), sources: o.View.Sources(),
+		Answers: o.answers, o: o, name: o.View.Name(), version: int64(o.View.Version()), id: buildID(o.View.Name(), o.Build), sources: o.View.Sources(),
 		queue: newQueue(o.Queue, o.QueueBytes), stepper: make(chan struct{}, 1), claims: make(map[kafka.Partition]*claim),
 		now: newWork(o.View), broken: make(map[brokenID]int32),
 	}
@@ -86,17 +96,19 @@ func New(ctx context.Context, o Options) (*Projection, error) {
 	if err := o.Store.Migrate(ctx, "projection", schema); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("%s v%d", p.name, p.version)
-	if err := o.Store.Migrate(ctx, name, o.View.Schema(o.Store.Dialect())); err != nil {
+	p.limit.Store(int64(o.Step))
+	if err := o.Store.Migrate(ctx, schemaName(p.name, int(p.version), o.Build), o.View.Schema(o.Store.Dialect())); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
 // Topics are the topics that the view is fed by, for the consumer.
-func (p *Projection) Topics() []string {
-	topics := make([]string, len(p.sources))
-	for i, s := range p.sources {
+func (p *Projection) Topics() []string { return topicsOf(p.sources) }
+
+func topicsOf(sources []Source) []string {
+	topics := make([]string, len(sources))
+	for i, s := range sources {
 		topics[i] = s.Topic
 	}
 	slices.Sort(topics)

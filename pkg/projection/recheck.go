@@ -16,7 +16,7 @@ func (p *Projection) recheck(ctx context.Context) (changed bool, err error) {
 	}
 	found := make(map[kafka.Partition]stored)
 	err = p.o.Store.Query(ctx, `SELECT topic, part, fence, next_offset, epoch, position FROM projection_checkpoints
-		WHERE projection = $1 AND version = $2`, []any{p.name, p.version}, func(r Row) error {
+		WHERE projection = $1 AND version = $2`, []any{p.id, p.version}, func(r Row) error {
 		found[kafka.Partition{Topic: r.Text(0), ID: int32(r.Int(1))}] = stored{checkpoint{r.Int(3), r.Text(4), r.Int(5)}, r.Int(2)}
 		return nil
 	})
@@ -27,8 +27,11 @@ func (p *Projection) recheck(ctx context.Context) (changed bool, err error) {
 		s := found[c.Partition]
 		switch {
 		case s.fence != c.fence:
-			// A zombie: somebody else was assigned the partition and we have not been told.
-			p.o.Log.Warn("partition has another owner", "view", p.name, "topic", c.Topic, "partition", c.ID)
+			// A zombie: somebody else was assigned the partition and we have not been told. Or
+			// another build takes over.
+			if s.fence < frozen {
+				p.o.Log.Warn("partition has another owner", "view", p.name, "topic", c.Topic, "partition", c.ID)
+			}
 			c.end(ErrFenced)
 			p.stale.Store(true)
 			changed = true

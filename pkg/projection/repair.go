@@ -62,7 +62,7 @@ func (p *Projection) Repair(ctx context.Context, key string) error {
 // partitionsOf finds the claims that may have records of a key, and whether it is broken in
 // partitions that are not owned.
 func (p *Projection) partitionsOf(ctx context.Context, key string) (work []*again, missing bool, err error) {
-	marks, err := p.listBroken(ctx, `WHERE projection = $1 AND version = $2 AND key = $3`, p.name, p.version, key)
+	marks, err := listBroken(ctx, p.o.Store, `WHERE projection = $1 AND version = $2 AND key = $3`, p.id, p.version, key)
 	if err != nil {
 		return nil, false, err
 	}
@@ -170,7 +170,7 @@ func (p *Projection) refold(ctx context.Context, key string, work []*again) erro
 		delete(p.broken, brokenID{topic, key})
 	}
 	p.noteBroken(nil)
-	p.waits.tell([]Record{{Record: &kafka.Record{}, Key: key}})
+	p.Answers.waits.tell([]Record{{Record: &kafka.Record{}, Key: key}})
 	p.o.Log.Info("key is repaired", "view", p.name, "key", key, "records", folded)
 	return nil
 }

@@ -19,7 +19,7 @@ func (p *Projection) Step(ctx context.Context) (Stepped, error) {
 	defer p.unlock()
 	w := p.now
 	if len(w.pending) == 0 {
-		w.take(p.queue, p.o.Step)
+		w.take(p.queue, int(p.limit.Load()))
 	}
 	if len(w.pending) == 0 {
 		return Stepped{}, nil
@@ -159,7 +159,7 @@ func (p *Projection) committed(ctx context.Context, b *batch, recs []Record) {
 		c.reached(c.trial)
 		c.mark(c.at.next)
 	}
-	p.waits.tell(recs)
+	p.Answers.waits.tell(recs)
 	if len(b.marks) == 0 {
 		return
 	}
@@ -183,7 +183,7 @@ func (p *Projection) noteBroken(marks []BrokenKey) {
 			"offset", m.Offset, "type", m.Type, "reason", m.Reason)
 	}
 	p.breaks++
-	p.answers.forget()
+	p.Answers.broken.forget()
 	p.o.Watch.BrokenKeys(len(p.broken))
 }
 

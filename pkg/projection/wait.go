@@ -78,12 +78,12 @@ func (w *waits) wake(id string) {
 // once, whenever this instance has committed a record whose key or ce_id is id, and every 10
 // to 80 ms besides, since another instance may own the record's partition. ctx must have a
 // deadline: the record may never come.
-func (p *Projection) Await(ctx context.Context, id string, check func(context.Context) (bool, error)) error {
+func (a *Answers) Await(ctx context.Context, id string, check func(context.Context) (bool, error)) error {
 	if ok, err := check(ctx); ok || err != nil {
 		return err
 	}
-	told := p.waits.join(id)
-	defer p.waits.leave(id, told)
+	told := a.waits.join(id)
+	defer a.waits.leave(id, told)
 	poll := firstPoll
 	timer := time.NewTimer(poll)
 	defer timer.Stop()
@@ -105,13 +105,13 @@ func (p *Projection) Await(ctx context.Context, id string, check func(context.Co
 
 // WaitVersion returns when the view shows at least that version of a stream, at once if it
 // never shows that stream, or with ctx's error: what a Consistency-Token asks for.
-func (p *Projection) WaitVersion(ctx context.Context, stream string, version int64) error {
-	return p.Await(ctx, stream, func(ctx context.Context) (bool, error) { return p.Shows(ctx, stream, version) })
+func (a *Answers) WaitVersion(ctx context.Context, stream string, version int64) error {
+	return a.Await(ctx, stream, func(ctx context.Context) (bool, error) { return a.Shows(ctx, stream, version) })
 }
 
 // Shows reports whether the view shows at least that version of a stream, or never shows that
 // stream.
-func (p *Projection) Shows(ctx context.Context, stream string, version int64) (bool, error) {
-	shown, held, err := p.o.View.StreamVersion(ctx, p.o.Store, stream)
+func (a *Answers) Shows(ctx context.Context, stream string, version int64) (bool, error) {
+	shown, held, err := a.view.StreamVersion(ctx, a.store, stream)
 	return !held || shown >= version, err
 }

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sort"
@@ -28,13 +27,14 @@ const (
 	payloadText = 4096             // bytes of a payload that are shown
 )
 
-// operator serves /admin/: parked commands, broken keys and epochs of logs. It is safe for concurrent use.
+// operator serves /admin/: parked commands, views and epochs of logs. It is safe for concurrent use.
 type operator struct {
 	platform *Platform
 
 	mu          sync.Mutex
 	logs        map[string]parkedLog
-	projections map[string]*projection.Projection
+	projections map[string]*projection.Builds
+	metrics     func() *buildMetrics
 }
 
 type parkedLog struct {
@@ -58,24 +58,6 @@ type ParkedCommand struct {
 	Payload  string            `json:"payload,omitzero"`
 }
 
-// BrokenKey is a key that a view can't fold on, as operators see it.
-type BrokenKey struct {
-	View      string    `json:"view"`
-	Key       string    `json:"key"`
-	Topic     string    `json:"topic"`
-	Partition int32     `json:"partition"`
-	Offset    int64     `json:"offset"`
-	Type      string    `json:"type"`
-	Reason    string    `json:"reason"`
-	Time      time.Time `json:"time"`
-}
-
-// ViewReport says how a view is.
-type ViewReport struct {
-	View   string      `json:"view"`
-	Broken []BrokenKey `json:"broken"`
-}
-
 // Broker says where the broker of a process is, so that who audits one with an embedded broker
 // finds it.
 type Broker struct {
@@ -83,13 +65,13 @@ type Broker struct {
 }
 
 func newOperator(p *Platform) *operator {
-	o := &operator{platform: p, logs: make(map[string]parkedLog), projections: make(map[string]*projection.Projection)}
+	o := &operator{platform: p, logs: make(map[string]parkedLog), projections: make(map[string]*projection.Builds)}
+	o.metrics = sync.OnceValue(func() *buildMetrics { return newBuildMetrics(p.Metrics.Registry) })
 	p.Env.Admin.HandleFunc("GET /admin/deadletters", answer(o.listParked))
 	p.Env.Admin.HandleFunc("GET /admin/deadletters/{id}", answer(o.showParked))
 	p.Env.Admin.HandleFunc("POST /admin/deadletters/{id}/retry", answer(o.retryParked))
 	p.Env.Admin.HandleFunc("POST /admin/deadletters/{id}/discard", answer(o.discardParked))
-	p.Env.Admin.HandleFunc("GET /admin/projections", answer(o.listProjections))
-	p.Env.Admin.HandleFunc("POST /admin/projections/repair/{key}", answer(o.repair))
+	o.handleProjections()
 	p.Env.Admin.HandleFunc("GET /admin/epochs", answer(o.listEpochs))
 	p.Env.Admin.HandleFunc("POST /admin/epochs/{service}/begin", answer(o.beginEpoch))
 	p.Env.Admin.HandleFunc("GET /admin/broker", answer(func(*http.Request) (any, error) { return Broker{p.Kafka.Brokers}, nil }))
@@ -102,12 +84,6 @@ func (o *operator) addLog(service string, l parkedLog) {
 	o.logs[service] = l
 }
 
-func (o *operator) addProjection(view string, p *projection.Projection) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.projections[view] = p
-}
-
 // services returns the services with a log here, by name.
 func (o *operator) services() (names []string, logs map[string]parkedLog) {
 	o.mu.Lock()
@@ -118,17 +94,6 @@ func (o *operator) services() (names []string, logs map[string]parkedLog) {
 	}
 	sort.Strings(names)
 	return names, logs
-}
-
-func (o *operator) views() (names []string, views map[string]*projection.Projection) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	views = make(map[string]*projection.Projection, len(o.projections))
-	for name, p := range o.projections {
-		names, views[name] = append(names, name), p
-	}
-	sort.Strings(names)
-	return names, views
 }
 
 // answer makes a handler of a function: JSON out, faults by their table.
@@ -251,57 +216,4 @@ func (o *operator) discardParked(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return parkedCommand(service, p), nil
-}
-
-func (o *operator) listProjections(r *http.Request) (any, error) {
-	reports := []ViewReport{}
-	names, views := o.views()
-	for _, name := range names {
-		broken, err := views[name].AllBroken(r.Context(), "", maxListed)
-		if err != nil {
-			return nil, fmt.Errorf("list the broken keys of %s: %w", name, err)
-		}
-		report := ViewReport{View: name, Broken: []BrokenKey{}}
-		for _, b := range broken {
-			report.Broken = append(report.Broken, BrokenKey{
-				View: name, Key: b.Key, Topic: b.Topic, Partition: b.Partition, Offset: b.Offset,
-				Type: b.Type, Reason: b.Reason, Time: b.Time,
-			})
-		}
-		reports = append(reports, report)
-	}
-	return reports, nil
-}
-
-// Repaired says which views folded a key anew.
-type Repaired struct {
-	Key   string   `json:"key"`
-	Views []string `json:"views"`
-}
-
-// repair folds a key anew in every view here that has records of it.
-func (o *operator) repair(r *http.Request) (any, error) {
-	key := r.PathValue("key")
-	done := Repaired{Key: key, Views: []string{}}
-	names, views := o.views()
-	for _, name := range names {
-		if only := r.FormValue("view"); only != "" && only != name {
-			continue
-		}
-		err := views[name].Repair(r.Context(), key)
-		switch {
-		case errors.Is(err, projection.ErrNotOwner):
-		case err != nil:
-			return nil, fmt.Errorf("repair %s in %s: %w", key, name, err)
-		default:
-			done.Views = append(done.Views, name)
-		}
-	}
-	if len(done.Views) == 0 {
-		return nil, &fault.Fault{
-			Kind: fault.KindNotFound, Code: "key_not_here",
-			Detail: fmt.Sprintf("no view of this process has records of the key %q; ask the other instances, or look at the key", key),
-		}
-	}
-	return done, nil
 }

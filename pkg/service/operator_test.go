@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,11 +226,15 @@ func TestAWakeIsNotDiscarded(t *testing.T) {
 type thing struct {
 	projection.Parts
 	rows   *projection.Rows
-	healed bool
+	healed *atomic.Bool
 }
 
-func newThing() *thing {
-	v := &thing{rows: projection.NewRows(projection.Table{Name: "things_v1", Key: []string{"id"}, Columns: []projection.Column{{Name: "id"}, {Name: "value"}}})}
+func newThing() *thing { return newThingOf(new(atomic.Bool)) }
+
+func (v *thing) Twin() projection.View { return newThingOf(v.healed) }
+
+func newThingOf(healed *atomic.Bool) *thing {
+	v := &thing{healed: healed, rows: projection.NewRows(projection.Table{Name: "things_v1", Key: []string{"id"}, Columns: []projection.Column{{Name: "id"}, {Name: "value"}}})}
 	v.Parts = projection.Parts{v.rows}
 	return v
 }
@@ -242,7 +247,7 @@ func (*thing) Schema(projection.Dialect) []string {
 }
 
 func (v *thing) Fold(r *projection.Record) error {
-	if string(r.Value) == "bad" && !v.healed {
+	if string(r.Value) == "bad" && !v.healed.Load() {
 		return errors.New("can't read that")
 	}
 	v.rows.Upsert(r.Key, string(r.Value))
@@ -258,6 +263,41 @@ func (*thing) StreamVersion(context.Context, projection.Queryer, string) (int64,
 	return 0, false, nil
 }
 
+// deliver hands the records of things to a build until ctx ends.
+func (w *world) deliver(ctx context.Context, build *projection.Projection) error {
+	consumer := w.broker.Consumer(build)
+	if err := consumer.Assign(ctx, w.broker.Partitions("things")...); err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if _, err := consumer.StepAny(-1); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+}
+
+// within waits for a condition with a deadline.
+func within(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	tick, deadline := time.NewTicker(time.Millisecond), time.NewTimer(30*time.Second)
+	defer tick.Stop()
+	defer deadline.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("did not happen: %s", what)
+		}
+	}
+}
+
 func TestBrokenKeysAreReportedAndRepaired(t *testing.T) {
 	w := newWorld(t)
 	store, err := sqlitestore.Open(filepath.Join(t.TempDir(), "view.db"), sqlitestore.Options{Readers: 1})
@@ -266,11 +306,26 @@ func TestBrokenKeysAreReportedAndRepaired(t *testing.T) {
 	}
 	defer store.Close()
 	view := newThing()
-	p, err := projection.New(t.Context(), projection.Options{View: view, Store: store, Clock: clock, Replay: w.broker.ReadRange})
+	builds, err := projection.OpenBuilds(t.Context(), projection.BuildsOptions{
+		Options: projection.Options{Store: store, Clock: clock, Replay: w.broker.ReadRange},
+		View:    view, Offsets: w.broker.Offsets,
+		Consume: func(ctx context.Context, _ string, _ []string, build *projection.Projection) error {
+			return w.deliver(ctx, build)
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.addProjection("things", p)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- builds.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	w.addProjection("things", builds)
 	var records []kafka.Record
 	for _, r := range [][2]string{{"a", "1"}, {"b", "bad"}, {"b", "2"}, {"c", "3"}} {
 		records = append(records, kafka.Record{Topic: "things", Key: []byte(r[0]), Value: []byte(r[1])})
@@ -278,24 +333,18 @@ func TestBrokenKeysAreReportedAndRepaired(t *testing.T) {
 	if err := w.broker.Producer().Publish(t.Context(), records); err != nil {
 		t.Fatal(err)
 	}
-	consumer := w.broker.Consumer(p)
-	if err := consumer.Assign(t.Context(), w.broker.Partitions("things")...); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := consumer.StepAny(-1); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Step(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	within(t, "the key breaks", func() bool {
+		broken, err := builds.AllBroken(t.Context(), 1, "", 10)
+		return err == nil && len(broken) == 1
+	})
 	var reports []ViewReport
 	if status := w.ask("GET", "/admin/projections", &reports); status != 200 || len(reports) != 1 || len(reports[0].Broken) != 1 ||
-		reports[0].Broken[0] != (BrokenKey{View: "things", Key: "b", Topic: "things", Offset: 1, Reason: "can't read that", Time: noon}) {
+		reports[0].Broken[0] != (BrokenKey{View: "things", Build: 1, Key: "b", Topic: "things", Offset: 1, Reason: "can't read that", Time: noon}) {
 		t.Errorf("%d %+v", status, reports)
 	}
 	w.wantCode("POST", "/admin/projections/repair/b", 500, "internal") // what broke it is still there
 	w.wantCode("POST", "/admin/projections/repair/b?view=other", 404, "key_not_here")
-	view.healed = true
+	view.healed.Store(true)
 	var done Repaired
 	if status := w.ask("POST", "/admin/projections/repair/b", &done); status != 200 || fmt.Sprint(done) != "{b [things]}" {
 		t.Errorf("%d %+v", status, done)

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -15,8 +14,8 @@ import (
 // Reader is what the handlers of a read service ask. Both are nil until the store is open,
 // which is before the API is served.
 type Reader struct {
-	Store      projection.Store
-	Projection *projection.Projection
+	Store   projection.Store    // reads the active build of the view; refuses with view_building while there is none
+	Answers *projection.Answers // whether the view is fresh, and what it could not take up
 }
 
 // viewLinger bounds how long a view waits for more records before it writes a small batch.
@@ -25,47 +24,49 @@ const viewLinger = 15 * time.Millisecond
 // maxFetch is how many records a projection takes from a partition at once.
 const maxFetch = 1000
 
-// AddRead adds a read service to the process: its view is kept up to date from its topics.
-func (p *Platform) AddRead(name string, view projection.View) *Reader {
+// AddRead adds a read service to the process: its view is kept up to date from its topics, and is built
+// again beside the one in use when operators ask for that.
+func (p *Platform) AddRead(name string, view projection.Twin) *Reader {
 	r := &Reader{}
-	database := p.Health.Require(name + " store")
-	p.addSchema(name+" store", func(ctx context.Context) (string, error) { return p.migrateStore(ctx, name, view) })
+	parts := readParts{database: p.Health.Require(name + " store"), view: p.Health.Require(name + " view")}
 	p.Sup.Add(daemon.StageResources, daemon.Component{
 		Name: name + " store",
 		Start: func(ctx context.Context) error {
-			return daemon.Retry(ctx, database, daemon.DefaultBackoff, func(ctx context.Context) error {
-				return p.openRead(ctx, name, view, r, database)
+			return daemon.Retry(ctx, parts.database, daemon.DefaultBackoff, func(ctx context.Context) error {
+				return p.openRead(ctx, name, view, r, parts)
 			})
 		},
 	})
 	return r
 }
 
-func (p *Platform) openRead(ctx context.Context, name string, view projection.View, r *Reader, database *daemon.Part) error {
+// readParts are what the health of a process knows of a read service.
+type readParts struct{ database, view *daemon.Part }
+
+func (p *Platform) openRead(ctx context.Context, name string, view projection.Twin, r *Reader, parts readParts) error {
 	store, err := p.openStore(ctx, name)
 	if err != nil {
 		return err
 	}
-	projected, err := projection.New(ctx, projection.Options{
-		View: view, Store: store, Clock: p.Clock, Log: p.Logger(name), Watch: p.Metrics.Projection(view.Name(), database),
-		Linger: viewLinger, Replay: p.Admin.ReadRange, DeadLetter: p.deadLetter(name),
+	watch := newViewObserver(p, view.Name(), parts)
+	builds, err := projection.OpenBuilds(ctx, projection.BuildsOptions{
+		Options: projection.Options{
+			Store: store, Clock: p.Clock, Log: p.Logger(name), Linger: viewLinger, Replay: p.Admin.ReadRange, DeadLetter: p.deadLetter(name),
+		},
+		View: view, Offsets: p.Admin.Offsets, Watch: watch.observe, Told: watch.told,
+		Consume: func(ctx context.Context, group string, topics []string, build *projection.Projection) error {
+			config := kafka.GroupConfig{Config: p.Kafka, Group: group, Topics: topics, MaxBatch: maxFetch}
+			return kafka.ConsumeGroup(ctx, config, build)
+		},
 	})
 	if err != nil {
 		_ = store.Close() // the error is why it was opened in vain
 		return err
 	}
-	r.Store, r.Projection = store, projected
+	r.Store, r.Answers = builds.Store(), builds.Answers()
 	p.Sup.Opened(name+" store", func(context.Context) error { return store.Close() })
-
-	group := kafka.GroupConfig{
-		Config: p.Kafka, Group: fmt.Sprintf("%s-v%d", view.Name(), view.Version()), Topics: projected.Topics(), MaxBatch: maxFetch,
-	}
-	p.Sup.Add(daemon.StageViews, daemon.Component{Name: name + " projection", Run: projected.Run})
-	p.Sup.Add(daemon.StageRelays, daemon.Component{
-		Name: name + " topics",
-		Run:  func(ctx context.Context) error { return kafka.ConsumeGroup(ctx, group, projected) },
-	})
-	p.operator.addProjection(view.Name(), projected)
+	p.Sup.Add(daemon.StageViews, daemon.Component{Name: name + " projection", Run: builds.Run})
+	p.operator.addProjection(view.Name(), builds)
 	return nil
 }
 
@@ -97,7 +98,7 @@ func (r *Reader) Fresh(ctx context.Context, p *httpapi.ReadParams) error {
 	defer cancel()
 	for _, t := range p.Tokens {
 		err := r.Await(ctx, wait, t.Stream, func(ctx context.Context) (bool, error) {
-			return r.Projection.Shows(ctx, t.Stream, t.Version)
+			return r.Answers.Shows(ctx, t.Stream, t.Version)
 		})
 		switch {
 		case err == nil:
@@ -110,14 +111,14 @@ func (r *Reader) Fresh(ctx context.Context, p *httpapi.ReadParams) error {
 	return nil
 }
 
-// Await returns when check answers true (see projection.Projection.Await), or with the error of
+// Await returns when check answers true (see projection.Answers.Await), or with the error of
 // wait, which is ctx with the time that the client prefers. What is there already is found
 // also when that is no time at all.
 func (r *Reader) Await(ctx, wait context.Context, id string, check func(context.Context) (bool, error)) error {
 	if ok, err := check(ctx); ok || err != nil {
 		return err
 	}
-	return r.Projection.Await(wait, id, check)
+	return r.Answers.Await(wait, id, check)
 }
 
 // Stale says that a view could not take up an event of what it shows.
@@ -128,7 +129,7 @@ type Stale struct {
 
 // Stale returns why what is shown of a key may be out of date; nil, as a rule.
 func (r *Reader) Stale(ctx context.Context, key string) (*Stale, error) {
-	broken, err := r.Projection.Broken(ctx, key)
+	broken, err := r.Answers.Broken(ctx, key)
 	if err != nil || len(broken) == 0 {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 // The view's name and version, in tables, checkpoints and the consumer group.
 const (
 	viewName    = "notifications"
-	viewVersion = 1
+	viewVersion = 2
 )
 
 var (

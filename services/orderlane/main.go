@@ -20,7 +20,7 @@ type cli struct {
 	Serve       serveCommand       `cmd:"" help:"Run all services in this process, or those that are named."`
 	Config      configCommand      `cmd:"" help:"Print every setting of serve: its value, where that comes from, and what it is."`
 	Deadletters deadlettersCommand `cmd:"" help:"Look at commands that could not be handled, and send them again or give them up."`
-	Projections projectionsCommand `cmd:"" help:"Look at the views, and fold a key anew that a view could not go on with."`
+	Projections projectionsCommand `cmd:"" help:"Look at the views, build them anew, and mend keys that they could not go on with."`
 	Audit       auditCommand       `cmd:"" help:"Check the promises on a live system, and name the first order that breaks one."`
 	Demo        demoCommand        `cmd:"" help:"Drive believable traffic through a running platform, to see it live."`
 	Epochs      epochsCommand      `cmd:"" help:"Look at the lives of the event logs, and begin a new one after a database was restored."`

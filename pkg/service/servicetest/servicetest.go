@@ -120,9 +120,10 @@ func (a *API) Do(as httpapi.Caller, method, path, body string, header ...string)
 // View is a view in a SQLite store, kept from a broker in memory.
 type View struct {
 	*service.Reader
-	Broker   *memkafka.Broker
-	consumer *memkafka.Consumer
-	t        testing.TB
+	Projection *projection.Projection
+	Broker     *memkafka.Broker
+	consumer   *memkafka.Consumer
+	t          testing.TB
 }
 
 // NewView returns an empty view whose topics have two partitions each.
@@ -146,7 +147,7 @@ func NewView(t testing.TB, view projection.View) *View {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &View{Reader: &service.Reader{Store: store, Projection: p}, Broker: broker, consumer: broker.Consumer(p), t: t}
+	v := &View{Reader: &service.Reader{Store: store, Answers: p.Answers}, Projection: p, Broker: broker, consumer: broker.Consumer(p), t: t}
 	if err := v.consumer.Assign(t.Context(), broker.Partitions(p.Topics()...)...); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,411 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderlane/orderlane/pkg/fault"
+	"github.com/orderlane/orderlane/pkg/kafka"
+)
+
+// BuildsOptions are what the builds of a view are made of.
+type BuildsOptions struct {
+	// Options are those of the projection of each build, except for View, Store's names, Build and Watch.
+	Options
+
+	View Twin // required; each build folds a twin of it; Replay is required too
+
+	// Offsets returns what each partition of a topic holds, as kafka.Admin.Offsets does; required.
+	Offsets func(ctx context.Context, topic string) (map[int32]kafka.Range, error)
+
+	// Consume shares the partitions of the topics with the other members of a group and hands those
+	// of this process to a build, until ctx ends, as kafka.ConsumeGroup does. An error ends Run. Required.
+	Consume func(ctx context.Context, group string, topics []string, build *Projection) error
+
+	// Watch returns what observes a build; active says whether it is the active one at the moment.
+	// Default: nobody.
+	Watch func(active func() bool) Observer
+
+	// Told is called with what has become of the builds, each time that was looked at; it is quick.
+	Told func(Report)
+}
+
+// Bounds of building.
+const (
+	// rebuildStep is how many records a build takes at once while another one is active: the live
+	// view waits for no more than that.
+	rebuildStep = 1000
+
+	lookEvery  = time.Second            // when nothing is under way
+	buildEvery = 100 * time.Millisecond // while a build is under way
+	swapEvery  = 5 * time.Millisecond   // while the active build is frozen
+
+	// nearRecords is how many records a build may be behind the active one when that is frozen: what it
+	// catches up within moments.
+	nearRecords = 1000
+
+	// standstill is how long a build has not moved in a partition when it is looked whether there is anything left.
+	standstill = 500 * time.Millisecond
+
+	// swapPatience is how long a swap may take before the active build goes on, and the other one
+	// has to come near again.
+	swapPatience = 5 * time.Second
+	swapPause    = 30 * time.Second // until it is tried again
+)
+
+// Builds are the builds of one view and version in one store: it folds those that are to be folded, with
+// the other instances, and takes them through their states. Each instance looks at what is in the
+// store, and does the next step that is due; each step is one transaction that does nothing where another
+// instance was quicker, so any instance goes on where one was killed. All methods are safe for
+// concurrent use.
+type Builds struct {
+	o       BuildsOptions
+	view    string
+	version int64
+	store   *shownStore
+	answers *Answers
+	soon    chan struct{} // has a token when something is to be done
+	active  atomic.Int64  // the number of the active build, 0: there is none yet
+
+	target map[kafka.Partition]int64 // ends of the topics at the start: what a first build has to reach
+
+	mu      sync.Mutex
+	runners map[int]*runner
+	report  Report
+	failed  chan error
+
+	// Of Run alone.
+	pace      pace
+	swapping  time.Time // since when the active build is frozen, as seen here
+	notBefore time.Time // when it may be frozen again
+}
+
+// runner folds one build in this process.
+type runner struct {
+	*Projection
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// OpenBuilds looks at the builds of a view, and makes the first one if there is none. If the topics are empty
+// that is active at once; if not, queries are refused until it has caught up with where they end now.
+func OpenBuilds(ctx context.Context, o BuildsOptions) (*Builds, error) {
+	o.Options.View = o.View
+	if err := o.defaults(); err != nil {
+		return nil, err
+	}
+	if o.Offsets == nil || o.Consume == nil || o.Replay == nil {
+		return nil, errors.New("projection: options lack the topics")
+	}
+	b := &Builds{
+		o: o, view: o.View.Name(), version: int64(o.View.Version()), soon: make(chan struct{}, 1),
+		runners: make(map[int]*runner), failed: make(chan error, 1),
+	}
+	b.store = &shownStore{Store: o.Store, builds: b}
+	b.answers = newAnswers(o.View.Twin(), b.store, o.Clock, func() string { return buildID(b.view, int(b.active.Load())) })
+	if err := o.Store.Migrate(ctx, "projection", schema); err != nil {
+		return nil, err
+	}
+	all, err := b.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if all.active() == nil {
+		if b.target, err = b.ends(ctx); err != nil {
+			return nil, err
+		}
+		if len(all) == 0 {
+			if err := b.first(ctx); err != nil {
+				return nil, err
+			}
+			if all, err = b.read(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b, b.run(ctx, all)
+}
+
+// first makes build 1, which is active at once if there is nothing to be folded.
+func (b *Builds) first(ctx context.Context) error {
+	state := Active
+	for _, end := range b.target {
+		if end > 0 {
+			state = Building
+		}
+	}
+	if state == Active { // its tables have to be there first
+		if _, err := b.projection(ctx, 1); err != nil {
+			return err
+		}
+	}
+	return b.o.Store.Update(ctx, func(tx Tx) error {
+		ok, err := b.insert(ctx, tx, 1, state)
+		if err != nil || !ok || state != Active {
+			return err
+		}
+		return b.show(ctx, tx, 1)
+	})
+}
+
+// show makes a build what queries see.
+func (b *Builds) show(ctx context.Context, tx Tx, number int) error {
+	for _, sql := range showTables(b.o.Store.Dialect(), b.o.View, number) {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ends are the ends of the partitions of the view's topics that hold something.
+func (b *Builds) ends(ctx context.Context) (map[kafka.Partition]int64, error) {
+	held, err := b.held(ctx)
+	ends := make(map[kafka.Partition]int64)
+	for p, r := range held {
+		if r.Last > r.First {
+			ends[p] = r.Last
+		}
+	}
+	return ends, err
+}
+
+// held is what the partitions of the view's topics hold.
+func (b *Builds) held(ctx context.Context) (map[kafka.Partition]kafka.Range, error) {
+	topics := topicsOf(b.o.View.Sources())
+	held := make(map[kafka.Partition]kafka.Range)
+	errs := make([]error, len(topics))
+	var mu sync.Mutex
+	var asked sync.WaitGroup
+	for i, topic := range topics {
+		asked.Go(func() {
+			ranges, err := b.o.Offsets(ctx, topic)
+			errs[i] = err
+			mu.Lock()
+			defer mu.Unlock()
+			for id, r := range ranges {
+				held[kafka.Partition{Topic: topic, ID: id}] = r
+			}
+		})
+	}
+	asked.Wait()
+	return held, errors.Join(errs...)
+}
+
+// read reads the builds of the version.
+func (b *Builds) read(ctx context.Context) (builds, error) {
+	all, err := readBuilds(ctx, b.o.Store, b.view)
+	all = all.of(int(b.version))
+	if active := all.active(); err == nil && active != nil {
+		if was := b.active.Swap(int64(active.Number)); was != int64(active.Number) {
+			b.answers.broken.forget()
+		}
+	}
+	return all, err
+}
+
+// Answers are what queries ask beside the rows.
+func (b *Builds) Answers() *Answers { return b.answers }
+
+// Store is what queries read: the active build under the plain names of the view's tables. While there is
+// none they are refused with view_building.
+func (b *Builds) Store() Store { return b.store }
+
+// Ready says whether there is an active build.
+func (b *Builds) Ready() bool { return b.active.Load() > 0 }
+
+// hurry has Run look at once.
+func (b *Builds) hurry() {
+	select {
+	case b.soon <- struct{}{}:
+	default:
+	}
+}
+
+// projection makes the projection of a build, with its tables.
+func (b *Builds) projection(ctx context.Context, number int) (*Projection, error) {
+	o := b.o.Options
+	o.View, o.Build, o.answers = b.o.View.Twin(), number, b.answers
+	o.Log = o.Log.With("build", number)
+	if b.o.Watch != nil {
+		o.Watch = b.o.Watch(func() bool { return b.active.Load() == int64(number) })
+	}
+	return New(ctx, o)
+}
+
+// run makes what this process folds what is to be folded.
+func (b *Builds) run(ctx context.Context, all builds) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	wanted := make(map[int]bool)
+	for _, one := range all {
+		wanted[one.Number] = !one.Frozen && (one.State == Active || one.State == Building || one.State == Swapping)
+	}
+	for number, r := range b.runners {
+		if wanted[number] {
+			continue
+		}
+		if r.cancel == nil {
+			delete(b.runners, number)
+			continue
+		}
+		r.cancel()
+		select {
+		case <-r.done:
+			delete(b.runners, number)
+		default: // it leaves its group first; a member of the same name can't join before
+		}
+	}
+	active := all.active()
+	for number, want := range wanted {
+		if !want {
+			continue
+		}
+		r := b.runners[number]
+		if r == nil {
+			p, err := b.projection(ctx, number)
+			if err != nil {
+				return err
+			}
+			r = &runner{Projection: p, done: make(chan struct{})}
+			b.runners[number] = r
+		}
+		limit := b.o.Step
+		if active != nil && active.Number != number {
+			limit = min(limit, rebuildStep)
+		}
+		r.limit.Store(int64(limit))
+	}
+	return nil
+}
+
+// start starts what is not running yet.
+func (b *Builds) start(ctx context.Context) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for number, r := range b.runners {
+		if r.cancel != nil {
+			continue
+		}
+		var own context.Context
+		own, r.cancel = context.WithCancel(ctx)
+		go func() {
+			defer close(r.done)
+			if err := b.fold(own, number, r.Projection); err != nil {
+				select {
+				case b.failed <- err:
+				default:
+				}
+			}
+		}()
+	}
+}
+
+// fold consumes and folds for one build until ctx ends: it stops to consume first.
+func (b *Builds) fold(ctx context.Context, number int, p *Projection) error {
+	group := fmt.Sprintf("%s-v%d", b.view, b.version)
+	if number > 1 {
+		group += fmt.Sprintf("-b%d", number)
+	}
+	folding, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var loop sync.WaitGroup
+	loop.Go(func() { _ = p.Run(folding) }) // which returns no error
+	err := b.o.Consume(ctx, group, p.Topics(), p)
+	stop()
+	loop.Wait()
+	return err
+}
+
+// Run folds, and takes the builds through their states, until ctx ends.
+func (b *Builds) Run(ctx context.Context) error {
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, r := range b.runners {
+			if r.cancel != nil {
+				r.cancel()
+				<-r.done
+			}
+		}
+		clear(b.runners)
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		b.start(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-b.failed:
+			return err
+		case <-timer.C:
+		case <-b.soon:
+		}
+		wait, err := b.Look(ctx)
+		if err != nil && ctx.Err() == nil {
+			b.o.Log.Warn("the builds of a view can't be looked after, will be tried again", "view", b.view, "error", err)
+			wait = lookEvery
+		}
+		timer.Reset(wait)
+	}
+}
+
+// Look looks at the builds once and does what is due. It returns when to look again. Run calls it; tests
+// may instead.
+func (b *Builds) Look(ctx context.Context) (next time.Duration, err error) {
+	all, err := b.read(ctx)
+	if err != nil {
+		return 0, err
+	}
+	moved, err := b.advance(ctx, all)
+	if err != nil {
+		return 0, err
+	}
+	if moved {
+		if all, err = b.read(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if err := b.run(ctx, all); err != nil {
+		return 0, err
+	}
+	b.tell(all)
+	switch candidate := all.candidate(); {
+	case candidate == nil:
+		return lookEvery, nil
+	case candidate.State == Swapping:
+		return swapEvery, nil
+	}
+	return buildEvery, nil
+}
+
+// shownStore refuses queries while there is nothing to be seen.
+type shownStore struct {
+	Store
+	builds *Builds
+}
+
+func (s *shownStore) refuse() error {
+	if s.builds.Ready() {
+		return nil
+	}
+	return fault.Unavailable("view_building", "the view is being built: %s", s.builds.Report().Waiting)
+}
+
+func (s *shownStore) Query(ctx context.Context, sql string, args []any, scan func(Row) error) error {
+	if err := s.refuse(); err != nil {
+		return err
+	}
+	return s.Store.Query(ctx, sql, args, scan)
+}
+
+func (s *shownStore) Load(ctx context.Context, q Lookup, scan func(Row) error) error {
+	if err := s.refuse(); err != nil {
+		return err
+	}
+	return s.Store.Load(ctx, q, scan)
+}

@@ -1,0 +1,141 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/orderlane/orderlane/pkg/fault"
+)
+
+// dropRows is how many rows of a dropped build are deleted at once on SQLite, where one writer serves all
+// views of a store: dropping a large table would hold it up.
+const dropRows = 2000
+
+// Drop gives up an older version of the view: all its tables are dropped. Processes that still
+// serve that version fail from then on.
+func (b *Builds) Drop(ctx context.Context, version int) error {
+	if version == int(b.version) {
+		return fault.Conflict("version_in_use", "version %d of %s is the one in use", version, b.view)
+	}
+	list, err := b.List(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(list, func(one Build) bool { return one.Version == version }) {
+		return fault.NotFound("version", strconv.Itoa(version))
+	}
+	err = b.o.Store.Update(ctx, func(tx Tx) error {
+		for _, one := range list {
+			if one.Version != version {
+				continue
+			}
+			now := b.o.Clock().UnixMicro()
+			_, err := tx.Exec(ctx, `INSERT INTO projection_builds (projection, version, build, state, frozen, shown, assignments, created_at, changed_at)
+				VALUES ($1, $2, $3, $4, 1, 0, 0, $5, $6) ON CONFLICT (projection, version, build)
+				DO UPDATE SET state = excluded.state, frozen = 1, changed_at = excluded.changed_at`,
+				b.view, version, one.Number, string(Dropping), now, now)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b.hurry()
+	return err
+}
+
+// drop deletes what is left of a build. It may be done again.
+func (b *Builds) drop(ctx context.Context, one Build) error {
+	id := buildID(b.view, one.Number)
+	// Without checkpoints nobody folds it any more.
+	err := b.o.Store.Update(ctx, func(tx Tx) error {
+		for _, table := range []string{"projection_checkpoints", "projection_broken"} {
+			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE projection = $1 AND version = $2", id, one.Version); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if one.Version != int(b.version) { // all of it goes
+		if err := b.dropNamed(ctx, one, "view"); err != nil {
+			return err
+		}
+	}
+	if err := b.dropNamed(ctx, one, "table"); err != nil {
+		return err
+	}
+	return b.o.Store.Update(ctx, func(tx Tx) error {
+		if _, err := tx.Exec(ctx, "DELETE FROM projection_schemas WHERE name = $1", schemaName(b.view, one.Version, one.Number)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE projection_builds SET state = $1 WHERE projection = $2 AND version = $3 AND build = $4 AND state = $5`,
+			string(Dropped), b.view, one.Version, one.Number, string(Dropping))
+		return err
+	})
+}
+
+// dropNamed drops the tables of a build, or the SQL views of a version.
+func (b *Builds) dropNamed(ctx context.Context, one Build, kind string) error {
+	pattern := `^` + regexp.QuoteMeta(b.view) + `_.+_v` + strconv.Itoa(one.Version)
+	if kind == "table" && one.Number > 0 {
+		pattern += "_b" + strconv.Itoa(one.Number)
+	}
+	names := regexp.MustCompile(pattern + "$")
+	list := `SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY sql LIKE 'CREATE VIRTUAL%' DESC`
+	if b.o.Store.Dialect() == Postgres {
+		list = `SELECT relname::text, CASE relkind WHEN 'r' THEN 'table' ELSE 'view' END::text FROM pg_class
+			WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'v')`
+	}
+	var found []string
+	err := b.o.Store.Query(ctx, list, nil, func(r Row) error {
+		if r.Text(1) == kind && names.MatchString(r.Text(0)) {
+			found = append(found, r.Text(0))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range found {
+		if kind == "table" && b.o.Store.Dialect() == SQLite {
+			if err := b.thin(ctx, name); err != nil {
+				return err
+			}
+		}
+		err := b.o.Store.Update(ctx, func(tx Tx) error {
+			_, err := tx.Exec(ctx, fmt.Sprintf("DROP %s IF EXISTS %s", strings.ToUpper(kind), name))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// thin deletes the rows of a table, a few at a time. One that can't be asked for its rows by their number is left
+// as it is.
+func (b *Builds) thin(ctx context.Context, table string) error {
+	for n := int64(dropRows); n == dropRows; {
+		err := b.o.Store.Update(ctx, func(tx Tx) (err error) {
+			n, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE rowid IN (SELECT rowid FROM "+table+" LIMIT $1)", dropRows)
+			return err
+		})
+		var e *StoreError
+		if errors.As(err, &e) && strings.Contains(err.Error(), "no such column") {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package service
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// buildMetrics measure the builds of views.
+type buildMetrics struct {
+	active, building, done, total, rate *prometheus.GaugeVec
+}
+
+func newBuildMetrics(registry prometheus.Registerer) *buildMetrics {
+	in := promauto.With(registry)
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return in.NewGaugeVec(prometheus.GaugeOpts{Name: "orderlane_projection_" + name, Help: help}, []string{"view"})
+	}
+	return &buildMetrics{
+		active:   gauge("active_build", "The number of the build that queries see, 0 while there is none."),
+		building: gauge("building", "The number of the build that is under way, 0 if there is none."),
+		done:     gauge("build_done_records", "Records that the build under way has folded."),
+		total:    gauge("build_total_records", "Records that the build under way has to fold."),
+		rate:     gauge("build_records_per_second", "Records that the build under way folds in a second, in all instances."),
+	}
+}
+
+// viewObserver measures the builds of one view, and says whether it is ready.
+type viewObserver struct {
+	platform *Platform
+	name     string
+	parts    readParts
+
+	live    projection.Observer
+	rebuild projection.Observer
+}
+
+func newViewObserver(p *Platform, name string, parts readParts) *viewObserver {
+	return &viewObserver{
+		platform: p, name: name, parts: parts,
+		live: p.Metrics.Projection(name, parts.database), rebuild: p.Metrics.Projection(name+" rebuild", nil),
+	}
+}
+
+// observe returns the observer of a build: what it does is measured as the view's while it is the active one.
+func (o *viewObserver) observe(active func() bool) projection.Observer {
+	return &buildObserver{o, active}
+}
+
+// told implements projection.BuildsOptions.Told.
+func (o *viewObserver) told(r projection.Report) {
+	m := o.platform.operator.metrics()
+	active, building := 0, 0
+	for _, b := range r.Builds {
+		switch b.State {
+		case projection.Active:
+			active = b.Number
+		case projection.Building, projection.Swapping:
+			building = b.Number
+		}
+	}
+	m.active.WithLabelValues(o.name).Set(float64(active))
+	m.building.WithLabelValues(o.name).Set(float64(building))
+	if p := r.Progress; p != nil {
+		m.done.WithLabelValues(o.name).Set(float64(p.Done))
+		m.total.WithLabelValues(o.name).Set(float64(p.Total))
+		m.rate.WithLabelValues(o.name).Set(p.Rate)
+	} else {
+		m.rate.WithLabelValues(o.name).Set(0)
+	}
+	if r.Ready {
+		o.parts.view.Ready()
+	} else {
+		o.parts.view.Missing("the view is being built: " + r.Waiting)
+	}
+}
+
+// buildObserver measures one build.
+type buildObserver struct {
+	view   *viewObserver
+	active func() bool
+}
+
+func (o *buildObserver) now() projection.Observer {
+	if o.active() {
+		return o.view.live
+	}
+	return o.view.rebuild
+}
+
+// Stepped implements projection.Observer.
+func (o *buildObserver) Stepped(s projection.Stepped) { o.now().Stepped(s) }
+
+// Failed implements projection.Observer.
+func (o *buildObserver) Failed(err error) { o.now().Failed(err) }
+
+// BrokenKeys implements projection.Observer.
+func (o *buildObserver) BrokenKeys(n int) { o.now().BrokenKeys(n) }
