@@ -1,0 +1,97 @@
+package orderview
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/orderlane/orderlane/api/fulfilment"
+	"github.com/orderlane/orderlane/api/payments"
+	"github.com/orderlane/orderlane/api/shipping"
+	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/kafka"
+	"github.com/orderlane/orderlane/pkg/live"
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// liveDoc is what clients have to know of live streams.
+const liveDoc = `Server-Sent Events, from the moment on at which ` + "`ready`" + ` says where things stand. Read the resource then (with the
+` + "`consistency_token`" + ` of an event the answer is as new as the event), and again when an event tells of a change.
+
+- **At least once, and in order** within each ` + "`stream`" + `; between streams there is no order.
+- **Resuming**: send the last ` + "`id`" + ` as ` + "`Last-Event-ID`" + `, to any instance, as browsers do by themselves. Ids without an event come with heartbeats: keep
+  them too. What happened meanwhile follows. If that is too much, or not there any more, the stream begins with ` + "`reset`" + ` instead: read anew what you show. A ` + "`reset`" + `
+  in the middle of a stream says the same.
+- **It ends** when the process stops or the token expires, and when the client does not keep up: come back with the last id after what ` + "`retry`" + ` says.
+- A comment or an id comes at least every 15 seconds. If nothing has come for a minute, the connection is gone.
+- The token goes into the ` + "`Authorization`" + ` header, as everywhere. ` + "`EventSource`" + ` of browsers cannot send one: use ` + "`fetch`" + ` and read its body.`
+
+// LiveParams are the headers that every live stream takes.
+type LiveParams struct {
+	LastEventID string `header:"Last-Event-ID" doc:"The id of the last event that you have got"`
+	httpapi.ReadParams
+}
+
+func liveOperation(api huma.API, path, id, summary, about string) huma.Operation {
+	op := query(path, id, summary, "live")
+	op.Errors = append([]int{403}, op.Errors...)
+	op.Description = about + "\n\n" + liveDoc
+	changed, begun := reflect.TypeFor[Changed](), reflect.TypeFor[Begun]()
+	httpapi.DescribeEvents(api, &op, "Events, until one of both sides ends it", []httpapi.EventType{
+		{Name: nameReady, Doc: "The first event of a stream that is not resumed", Data: begun},
+		{Name: live.NameReset, Doc: "What you know may have holes: read it anew", Data: begun},
+		{Name: orderCategory, Doc: "Something happened to the order", Data: changed},
+		{Name: payments.Category, Doc: "Something happened to its payment", Data: changed},
+		{Name: shipping.CategoryShipment, Doc: "Something happened to a shipment", Data: changed},
+		{Name: shipping.CategoryReturn, Doc: "Something happened to a return", Data: changed},
+		{Name: fulfilment.Category, Doc: "The shop did something for the order; most of it is told to staff only", Data: changed},
+	})
+	return op
+}
+
+func (q *queries) registerLive(api huma.API, l *liveStreams) {
+	huma.Register(api, liveOperation(api, "/v1/orders/{id}/stream", "follow-order", "What happens to an order, while it happens",
+		"Of one order with its payment, shipments and returns: to its customer and to staff."),
+		func(ctx context.Context, in *struct {
+			ID string `path:"id" format:"uuid"`
+			LiveParams
+		},
+		) (*huma.StreamResponse, error) {
+			id := httpapi.CanonicalID(in.ID)
+			return httpapi.Events(ctx, func() (httpapi.StreamFunc, error) {
+				return l.begin(ctx, scopeOf(id, httpapi.CallerOf(ctx).Staff()), in.LastEventID, func() (Begun, error) {
+					o, err := q.order(ctx, id, &in.ReadParams)
+					if err != nil {
+						return Begun{}, err
+					}
+					// Shipments are left out of the token: there may be more than one takes.
+					shown := o.shown[:min(len(o.shown), httpapi.MaxTokens)]
+					return Begun{OrderID: o.ID, Status: o.Status, PaymentStatus: o.PaymentStatus, ConsistencyToken: shown.String()}, nil
+				})
+			})
+		})
+	huma.Register(api, liveOperation(api, "/v1/orders/stream", "follow-orders", "What happens to all orders, while it happens",
+		"Of all orders: to staff and services."),
+		func(ctx context.Context, in *LiveParams) (*huma.StreamResponse, error) {
+			if _, err := httpapi.RequireCaller(ctx, httpapi.RoleStaff, httpapi.RoleService); err != nil {
+				return nil, err
+			}
+			return httpapi.Events(ctx, func() (httpapi.StreamFunc, error) {
+				return l.begin(ctx, live.Scope{Restricted: true}, in.LastEventID, func() (Begun, error) {
+					return Begun{}, q.Fresh(ctx, &in.ReadParams)
+				})
+			})
+		})
+}
+
+// reached returns how far the view has come with its topics, whichever instance has brought it there.
+func (q *queries) reached(ctx context.Context) (map[kafka.Partition]int64, error) {
+	at := make(map[kafka.Partition]int64)
+	err := q.Store.Query(ctx, "SELECT topic, part, next_offset FROM projection_checkpoints WHERE projection = $1 AND version = $2",
+		[]any{viewName, int64(viewVersion)}, func(row projection.Row) error {
+			at[kafka.Partition{Topic: row.Text(0), ID: int32(row.Int(1))}] = row.Int(2)
+			return nil
+		})
+	return at, err
+}
