@@ -184,7 +184,9 @@ func (r *Rollup[T]) Version(ctx context.Context, q Queryer, stream string) (int6
 }
 
 // key are the columns of the table's key.
-func (s *Sums) key() []Column { return append(s.Key[:len(s.Key):len(s.Key)], Column{ColumnPartition, Int}) }
+func (s *Sums) key() []Column {
+	return append(s.Key[:len(s.Key):len(s.Key)], Column{ColumnPartition, Int})
+}
 
 // Tally collects what documents contribute.
 type Tally struct {

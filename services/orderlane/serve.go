@@ -13,6 +13,7 @@ import (
 	"github.com/orderlane/orderlane/services/catalog"
 	"github.com/orderlane/orderlane/services/commandapi"
 	"github.com/orderlane/orderlane/services/fulfilment"
+	"github.com/orderlane/orderlane/services/insights"
 	"github.com/orderlane/orderlane/services/inventory"
 	"github.com/orderlane/orderlane/services/notifications"
 	"github.com/orderlane/orderlane/services/ordering"
@@ -36,11 +37,12 @@ var services = []struct {
 	{"notifications", notifications.Add},
 	{orderview.Service, orderview.Add},
 	{storefront.Service, storefront.Add},
+	{insights.Service, insights.Add},
 	{commandapi.Service, commandapi.Add},
 }
 
 // views are the read services.
-var views = []string{orderview.Service, storefront.Service}
+var views = []string{orderview.Service, storefront.Service, insights.Service}
 
 const apiTitle = "Orderlane"
 

@@ -1,0 +1,263 @@
+package insights
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+
+	"github.com/orderlane/orderlane/pkg/fault"
+	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/service"
+)
+
+// Service is the service's name on the command line.
+const Service = "insights"
+
+// Add adds the insights to a process: they consume the events of ordering, payments and catalog, and answer
+// staff and services.
+func Add(p *service.Platform) {
+	q := &queries{p.AddRead(Service, newView()), p.Clock}
+	q.register(p.API)
+}
+
+// queries answer the service's reads.
+type queries struct {
+	*service.Reader
+	clock func() time.Time
+}
+
+// queryErrors are the statuses that every query may be answered with, beside 200.
+var queryErrors = []int{400, 401, 403, 406, 422, 429, 503}
+
+// Conditional is what every query takes, beside what it asks for.
+type Conditional struct {
+	IfNoneMatch string `header:"If-None-Match"`
+	httpapi.ReadParams
+}
+
+// SalesQuery is what sales are asked for.
+type SalesQuery struct {
+	From   string `query:"from" doc:"A date, or a time in RFC 3339: the first day in UTC, or the day of that time. Default: 30 days before the end" example:"2026-11-01"`
+	To     string `query:"to" doc:"A date, which is in the period, or a time, before which it ends; a day is counted as a whole. Default: today" example:"2026-11-30"`
+	By     string `query:"by" enum:"day,product,category,status" default:"day"`
+	Accept string `header:"Accept" hidden:"true"`
+	httpapi.PageParams
+	Conditional
+}
+
+// key names the filter, for cursors.
+func (in *SalesQuery) key(p period) string {
+	return in.By + "\x00" + strconv.FormatInt(p.from, 10) + "\x00" + strconv.FormatInt(p.to, 10)
+}
+
+// rawOutput is an answer in a form of its own.
+type rawOutput struct {
+	ETag        string `header:"ETag"`
+	ContentType string `header:"Content-Type"`
+	Vary        string `header:"Vary"`
+	Disposition string `header:"Content-Disposition"`
+	Body        []byte
+}
+
+const salesDescription = `What was sold in a period of whole days in UTC, in each currency by itself.
+
+Orders, units and goods are counted on the day that their order was placed on, and move from column to column as
+something becomes of them: they are what orders came to, and no revenue. Money is the ledger of the payments, on the
+day of each posting: captured - refunded is the revenue net of refunds. All figures are exact sums over all events
+that the view has taken up; what is sold by product, category, status and day comes to the same units and goods.
+
+A product's sales are those of the category that it is in now: if it moves to another, all that was sold of it does.
+
+As text/csv the answer is all rows, up to 100,000, without summary; amounts are in minor units, and a text that
+a spreadsheet would take for a formula has an apostrophe before it.`
+
+func (q *queries) register(api huma.API) {
+	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[SalesList](), true, "SalesList")
+	huma.Register(api, huma.Operation{
+		OperationID: "get-sales", Method: http.MethodGet, Path: "/v1/insights/sales",
+		Summary: "What was sold, by day, product, category or status; for staff", Description: salesDescription,
+		Tags: []string{"insights"}, Errors: queryErrors,
+		Responses: map[string]*huma.Response{"200": {Description: "Sales", Content: map[string]*huma.MediaType{
+			jsonType: {Schema: schema},
+			csvType:  {Schema: &huma.Schema{Type: huma.TypeString}},
+		}}},
+	}, q.sales)
+	huma.Register(api, huma.Operation{
+		OperationID: "get-overview", Method: http.MethodGet, Path: "/v1/insights/overview",
+		Summary: "Today's figures and the live rates; for staff", Tags: []string{"insights"}, Errors: queryErrors,
+	}, func(ctx context.Context, in *Conditional) (*struct {
+		ETag string `header:"ETag"`
+		Body *Overview
+	}, error,
+	) {
+		o, err := q.overview(ctx, &in.ReadParams)
+		if err != nil {
+			return nil, err
+		}
+		shown := *o
+		shown.At = time.Time{} // which changes though nothing has happened
+		etag, err := tagOf(shown)
+		if err == nil && o.Stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
+			err = httpapi.NotModified(etag)
+		}
+		return &struct {
+			ETag string `header:"ETag"`
+			Body *Overview
+		}{etag, o}, err
+	})
+}
+
+// admit lets staff and services in, once the view is as fresh as they ask.
+func (q *queries) admit(ctx context.Context, p *httpapi.ReadParams) error {
+	if _, err := httpapi.RequireCaller(ctx, httpapi.RoleStaff, httpapi.RoleService); err != nil {
+		return err
+	}
+	return q.Fresh(ctx, p)
+}
+
+func (q *queries) sales(ctx context.Context, in *SalesQuery) (*rawOutput, error) {
+	if err := q.admit(ctx, &in.ReadParams); err != nil {
+		return nil, err
+	}
+	media, err := negotiate(in.Accept)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPeriod(in.From, in.To, q.clock())
+	if err != nil {
+		return nil, err
+	}
+	out := &rawOutput{ContentType: media, Vary: "Accept"}
+	var stale *service.Stale
+	if media == csvType {
+		if in.Cursor != "" {
+			return nil, fault.Invalid("cursor_with_csv", "text/csv is all rows at once, without a cursor").With("query.cursor", "is for JSON")
+		}
+		out.ContentType += "; charset=utf-8; header=present"
+		out.Disposition = `attachment; filename="sales-by-` + in.By + `.csv"`
+		out.Body, stale, err = q.csv(ctx, in.By, p)
+	} else {
+		var list *SalesList
+		if list, err = q.list(ctx, in, p); err == nil {
+			stale = list.Stale
+			out.Body, err = encode(list)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if out.ETag = tagOfBytes(out.Body); stale == nil && httpapi.NoneMatch(in.IfNoneMatch, out.ETag) {
+		return nil, httpapi.NotModified(out.ETag)
+	}
+	return out, nil
+}
+
+// list answers a page.
+func (q *queries) list(ctx context.Context, in *SalesQuery, p period) (*SalesList, error) {
+	key := in.key(p)
+	after, err := in.After(key, 2)
+	if err != nil {
+		return nil, err
+	}
+	out := &SalesList{By: in.By, Period: p.shown()}
+	out.Items, out.Summary, err = q.page(ctx, in.By, p, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(out.Items) > in.Limit {
+		out.Items = out.Items[:in.Limit]
+		first, second := out.Items[in.Limit-1].position(in.By)
+		out.NextCursor = httpapi.EncodeCursor(key, first, second)
+	}
+	if after != nil {
+		out.Summary = nil
+	} else if out.Summary.DeliveryTime, err = deliveryTime(ctx, q.Store, p); err != nil {
+		return nil, err
+	}
+	out.Stale, err = q.stale(ctx)
+	return out, err
+}
+
+// page reads up to limit rows after a position, and the summary of the period, but for the delivery time; of a page
+// by product or category that is not the first there is none.
+func (q *queries) page(ctx context.Context, by string, p period, after []string, limit int) (rows []Sales, s *Summary, err error) {
+	switch by {
+	case byProducts:
+		rows, err = products(ctx, q.Store, p, after, limit)
+	case byCategories:
+		rows, err = categories(ctx, q.Store, p, after, limit)
+	}
+	if rows == nil {
+		rows = []Sales{}
+	}
+	if aside := by == byProducts || by == byCategories; err != nil || aside && after != nil {
+		return rows, nil, err
+	}
+	all, err := facts(ctx, q.Store, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch by {
+	case byDays:
+		rows = addUp(all, ofDay)
+	case byStatuses:
+		rows = addUp(all, ofStatus)
+	}
+	for after != nil && len(rows) > 0 {
+		if first, second := rows[0].position(by); first > after[0] || first == after[0] && second > after[1] {
+			break
+		}
+		rows = rows[1:]
+	}
+	return rows[:min(limit, len(rows))], summary(all), nil
+}
+
+// position is what rows are in the order of.
+func (s *Sales) position(by string) (first, second string) {
+	switch by {
+	case byProducts:
+		first = s.SKU
+	case byCategories:
+		first = *s.Category
+	case byStatuses:
+		first = s.Status
+	default:
+		first = s.Day
+	}
+	return first, s.Currency
+}
+
+// stale says that sums may lack something, if any key is broken.
+func (q *queries) stale(ctx context.Context) (*service.Stale, error) {
+	broken, err := q.Answers.AllBroken(ctx, "", 1)
+	if err != nil || len(broken) == 0 {
+		return nil, err
+	}
+	return &service.Stale{Since: broken[0].Time, Reason: broken[0].Type + " of " + broken[0].Key + " could not be applied"}, nil
+}
+
+// encode writes JSON as the API does.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	err := json.MarshalWrite(&b, v, json.Deterministic(true))
+	return b.Bytes(), err
+}
+
+// tagOf is the entity tag of what is shown: its digest, since it is made of too many streams to name.
+func tagOf(v any) (string, error) {
+	data, err := encode(v)
+	return tagOfBytes(data), err
+}
+
+func tagOfBytes(data []byte) string {
+	sum := sha256.Sum256(data)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+}
