@@ -114,9 +114,8 @@ func scopeOf(order string, staff bool) live.Scope {
 
 // liveStreams answer those who follow orders.
 type liveStreams struct {
-	hub *live.Hub
-	// reached says how far the view has come with the topics.
-	reached func(ctx context.Context) (map[kafka.Partition]int64, error)
+	hub  *live.Hub
+	view *service.Reader
 }
 
 // addLive adds the hub of a process.
@@ -125,7 +124,7 @@ func addLive(p *service.Platform, q *queries) *liveStreams {
 		Topics: liveTopics, Source: topics{p}, Decode: tellLive, Log: p.Logger(Service), Metrics: live.NewMetrics(p.Metrics.Registry),
 	})
 	p.Sup.Add(daemon.StageViews, daemon.Component{Name: Service + " live", Run: hub.Run})
-	return &liveStreams{hub, q.reached}
+	return &liveStreams{hub, q.Reader}
 }
 
 // topics is a live.Source: the broker of the process, once it is connected.
@@ -168,7 +167,7 @@ func (l *liveStreams) begin(ctx context.Context, scope live.Scope, lastID string
 // fresh opens a stream where the view stands. What the client reads from the view afterwards has all
 // that was before, and the stream tells what comes.
 func (l *liveStreams) fresh(ctx context.Context, scope live.Scope, name string, show func() (Begun, error)) (httpapi.StreamFunc, error) {
-	at, err := l.reached(ctx)
+	at, err := l.view.Answers.Reached(ctx, liveTopics...)
 	if err != nil {
 		return nil, err
 	}

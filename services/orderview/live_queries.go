@@ -10,9 +10,7 @@ import (
 	"github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/api/shipping"
 	"github.com/orderlane/orderlane/pkg/httpapi"
-	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/live"
-	"github.com/orderlane/orderlane/pkg/projection"
 )
 
 // liveDoc is what clients have to know of live streams.
@@ -83,15 +81,4 @@ func (q *queries) registerLive(api huma.API, l *liveStreams) {
 				})
 			})
 		})
-}
-
-// reached returns how far the view has come with its topics, whichever instance has brought it there.
-func (q *queries) reached(ctx context.Context) (map[kafka.Partition]int64, error) {
-	at := make(map[kafka.Partition]int64)
-	err := q.Store.Query(ctx, "SELECT topic, part, next_offset FROM projection_checkpoints WHERE projection = $1 AND version = $2",
-		[]any{viewName, int64(viewVersion)}, func(row projection.Row) error {
-			at[kafka.Partition{Topic: row.Text(0), ID: int32(row.Int(1))}] = row.Int(2)
-			return nil
-		})
-	return at, err
 }
