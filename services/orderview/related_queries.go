@@ -73,41 +73,52 @@ type Discount struct {
 	Uses    int64                  `json:"uses"`
 }
 
-func readShipment(version int64, doc string) (Shipment, error) {
-	var s shipment
-	if err := bus.Decode([]byte(doc), &s); err != nil {
-		return Shipment{}, fmt.Errorf("orderview: read a shipment: %w", err)
-	}
+func (s *shipment) show(version int64) Shipment {
 	return Shipment{
 		ID: s.ID, OrderID: s.OrderID, Version: version, Status: s.Status, Location: s.Location, Items: s.Items,
 		Carrier: s.Carrier, Tracking: s.Tracking, CreatedAt: s.CreatedAt, ChangedAt: s.ChangedAt, customerID: s.CustomerID,
-	}, nil
+	}
 }
 
-func readReturn(version int64, doc string) (Return, error) {
-	var b goodsBack
-	if err := bus.Decode([]byte(doc), &b); err != nil {
-		return Return{}, fmt.Errorf("orderview: read a return: %w", err)
-	}
+func (b *goodsBack) show(version int64) Return {
 	if b.Received == nil {
 		b.Received = []shipping.ReceivedItem{}
 	}
 	return Return{
 		ID: b.ID, OrderID: b.OrderID, Version: version, Status: b.Status, Location: b.Location, Items: b.Items,
 		Received: b.Received, CreatedAt: b.CreatedAt, ChangedAt: b.ChangedAt, customerID: b.CustomerID,
-	}, nil
+	}
 }
 
-// ofOrder reads the documents of an order from a table.
-func ofOrder[T any](ctx context.Context, q *queries, table, order string, read func(int64, string) (T, error)) ([]T, error) {
-	items := []T{}
-	err := q.Store.Query(ctx, "SELECT version, doc FROM "+table+" WHERE order_id = $1 ORDER BY created_at, key", []any{order},
-		func(row projection.Row) error {
-			item, err := read(row.Int(0), row.Text(1))
-			items = append(items, item)
-			return err
-		})
-	return items, err
+// show is the payment as its customer sees it, or as staff does.
+func (d *payment) show(version int64, staff bool) *Payment {
+	p := &Payment{
+		OrderID: d.OrderID, Version: version, Status: d.Status, Currency: d.Currency, Amount: d.Amount,
+		Balance: d.Balance, Method: d.Method, Failure: d.Failure,
+	}
+	if staff {
+		p.Provider, p.ProviderRef, p.Ledger = d.Provider, d.ProviderRef, d.Ledger
+		if !d.ExpiresAt.IsZero() {
+			p.ExpiresAt = &d.ExpiresAt
+		}
+	}
+	return p
+}
+
+func readShipment(version int64, doc string) (Shipment, error) {
+	s, err := stored[shipment](version, doc)
+	if err != nil {
+		return Shipment{}, fmt.Errorf("orderview: read a shipment: %w", err)
+	}
+	return s.doc.show(version), nil
+}
+
+func readReturn(version int64, doc string) (Return, error) {
+	b, err := stored[goodsBack](version, doc)
+	if err != nil {
+		return Return{}, fmt.Errorf("orderview: read a return: %w", err)
+	}
+	return b.doc.show(version), nil
 }
 
 // one reads the document of a stream, if the caller may see it.
@@ -200,16 +211,7 @@ func (q *queries) payment(ctx context.Context, order string, p *httpapi.ReadPara
 			return fmt.Errorf("orderview: read the payment of %s: %w", order, err)
 		}
 		customer = d.CustomerID
-		found = &Payment{
-			OrderID: d.OrderID, Version: row.Int(0), Status: d.Status, Currency: d.Currency, Amount: d.Amount,
-			Balance: d.Balance, Method: d.Method, Failure: d.Failure,
-		}
-		if httpapi.CallerOf(ctx).Staff() {
-			found.Provider, found.ProviderRef, found.Ledger = d.Provider, d.ProviderRef, d.Ledger
-			if !d.ExpiresAt.IsZero() {
-				found.ExpiresAt = &d.ExpiresAt
-			}
-		}
+		found = d.show(row.Int(0), httpapi.CallerOf(ctx).Staff())
 		if d.Status != payments.StatusRequiresAction || row.Text(2) == "" {
 			return nil
 		}

@@ -15,8 +15,9 @@ const Service = "orderview"
 // Add adds the order view to a process: it consumes ordering's events and personal data, the
 // command topics and the outcomes, and answers queries for orders and commands.
 func Add(p *service.Platform) {
-	q := &queries{p.AddRead(Service, newView(p.Settings.OutcomeRetention))}
+	q := &queries{Reader: p.AddRead(Service, newView(p.Settings.OutcomeRetention)), clock: p.Clock}
 	q.register(p.API)
+	q.registerLive(p.API, addLive(p, q))
 }
 
 // errors are the statuses that every query may be answered with, beside 200.
@@ -26,11 +27,12 @@ func (q *queries) register(api huma.API) {
 	q.registerRelated(api)
 	huma.Register(api, query("/v1/orders/{id}", "get-order", "An order", "orders"),
 		func(ctx context.Context, in *struct {
-			ID string `path:"id" format:"uuid"`
+			ID   string `path:"id" format:"uuid"`
+			AsOf string `query:"as_of" maxLength:"40" doc:"How it stood: at a time, or at a version of the order, such as @3" example:"2026-11-23T12:00:00Z"`
 			httpapi.Conditional
 		},
 		) (*httpapi.Tagged[Order], error) {
-			order, err := q.order(ctx, httpapi.CanonicalID(in.ID), &in.ReadParams)
+			order, err := q.orderNowOr(ctx, httpapi.CanonicalID(in.ID), in.AsOf, &in.ReadParams)
 			return httpapi.Answer(unless(&in.Conditional, err == nil && order.Stale != nil), order, err, (*Order).tokens)
 		})
 	huma.Register(api, query("/v1/orders/{id}/timeline", "get-order-timeline", "What happened to an order, oldest first", "orders"),

@@ -37,7 +37,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	w := &world{View: servicetest.NewView(t, newView(0)), api: servicetest.NewAPI(t), t: t}
-	(&queries{w.Reader}).register(w.api.API)
+	(&queries{Reader: w.Reader, clock: func() time.Time { return servicetest.Noon.Add(time.Hour) }}).register(w.api.API)
 	return w
 }
 
