@@ -92,15 +92,23 @@ func (p *Platform) migrateLog(ctx context.Context, service string) (did string, 
 	return fmt.Sprintf("migrated from version %d to %d", from, to), nil
 }
 
-// migrateStore brings a read store up to date, which making a projection on it does.
-func (p *Platform) migrateStore(ctx context.Context, service string, view projection.View) (did string, err error) {
+// migrateStore brings a read store up to date, which opening the builds of its view does. None
+// of them is folded here.
+func (p *Platform) migrateStore(ctx context.Context, service string, view projection.Twin) (did string, err error) {
 	store, err := p.openStore(ctx, service)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	counted := &countedStore{Store: store}
-	if _, err := projection.New(ctx, projection.Options{View: view, Store: counted, Clock: p.Clock, Log: p.Logger(service)}); err != nil {
+	_, err = projection.OpenBuilds(ctx, projection.BuildsOptions{
+		Options: projection.Options{Store: counted, Clock: p.Clock, Log: p.Logger(service), Replay: p.Admin.ReadRange},
+		View:    view, Offsets: p.Admin.Offsets,
+		Consume: func(context.Context, string, []string, *projection.Projection) error {
+			return errors.New("views are not folded while their stores are migrated")
+		},
+	})
+	if err != nil {
 		return "", err
 	}
 	if counted.ran == 0 {

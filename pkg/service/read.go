@@ -29,6 +29,7 @@ const maxFetch = 1000
 func (p *Platform) AddRead(name string, view projection.Twin) *Reader {
 	r := &Reader{}
 	parts := readParts{database: p.Health.Require(name + " store"), view: p.Health.Require(name + " view")}
+	p.addSchema(name+" store", func(ctx context.Context) (string, error) { return p.migrateStore(ctx, name, view) })
 	p.Sup.Add(daemon.StageResources, daemon.Component{
 		Name: name + " store",
 		Start: func(ctx context.Context) error {
