@@ -170,4 +170,6 @@ func (w *world) sales(query string, header ...string) SalesList {
 	return list
 }
 
-func units(line int, quantity int64) ordering.Units { return ordering.Units{Line: line, Quantity: quantity} }
+func units(line int, quantity int64) ordering.Units {
+	return ordering.Units{Line: line, Quantity: quantity}
+}
