@@ -39,8 +39,9 @@ type Options struct {
 	MaxInFlight int   // DefaultMaxInFlight if 0
 	RateLimit   RateLimit
 
-	MaxStreams          int // event streams at once; DefaultMaxStreams if 0
-	MaxStreamsPerCaller int // of one customer or one of the staff; DefaultMaxStreamsPerCaller if 0
+	MaxStreams          int           // event streams at once; DefaultMaxStreams if 0
+	MaxStreamsPerCaller int           // of one customer or one of the staff; DefaultMaxStreamsPerCaller if 0
+	StreamWrite         time.Duration // for a client to take in events; DefaultStreamWrite if 0
 
 	Log      *slog.Logger // slog.DiscardHandler if nil
 	Observer Observer     // told of every request; may be nil
@@ -106,6 +107,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.MaxStreamsPerCaller <= 0 {
 		o.MaxStreamsPerCaller = DefaultMaxStreamsPerCaller
+	}
+	if o.StreamWrite <= 0 {
+		o.StreamWrite = DefaultStreamWrite
 	}
 	a := &API{opts: o, log: o.Log, maxBody: map[string]int64{}}
 	if a.log == nil {

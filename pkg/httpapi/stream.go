@@ -25,9 +25,10 @@ const (
 	// browsers with some tabs.
 	DefaultMaxStreamsPerCaller = 32
 
-	// streamWrite is how long a client may take to take in what is sent at once. The kernel holds some
-	// more, so a client that is slow only for a moment does not come near it.
-	streamWrite = 10 * time.Second
+	// DefaultStreamWrite is how long a client may take to take in what is sent at once. The kernel
+	// holds some more, so a client that is slow only for a moment does not come near it.
+	DefaultStreamWrite = 10 * time.Second
+
 	// streamRetry is when to ask again for a stream that there is no room for.
 	streamRetry = 5 * time.Second
 )
@@ -74,7 +75,7 @@ func (a *API) releaseStream(c Caller) {
 
 // StreamFunc sends events until ctx ends: the client has gone, its token has expired, or the process
 // is about to stop. send passes bytes on at once, and fails with an error that is
-// os.ErrDeadlineExceeded if the client does not take them in within ten seconds.
+// os.ErrDeadlineExceeded if the client does not take them in in time.
 type StreamFunc func(ctx context.Context, send func([]byte) error) error
 
 // Events is the answer of an operation that sends Server-Sent Events. It refuses if too many streams
@@ -125,10 +126,11 @@ func (q *request) stream(r *http.Request, w http.ResponseWriter, run StreamFunc)
 	control := http.NewResponseController(w)
 	// The server's deadline for reading a request would end this one. It is there for bodies, and there is none.
 	_ = control.SetReadDeadline(time.Time{}) // unsupported by recorders in tests
-	late := time.AfterFunc(streamWrite, func() { _ = control.SetWriteDeadline(past) })
+	patience := q.api.opts.StreamWrite
+	late := time.AfterFunc(patience, func() { _ = control.SetWriteDeadline(past) })
 	late.Stop()
 	err := run(ctx, func(events []byte) error {
-		late.Reset(streamWrite)
+		late.Reset(patience)
 		defer late.Stop()
 		if _, err := w.Write(events); err != nil {
 			return err
