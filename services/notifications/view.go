@@ -89,6 +89,7 @@ type view struct {
 	shipments *projection.Documents[shipment]
 	payments  *projection.Documents[payment]
 	mails     *projection.Documents[mails]
+	streams   projection.Streams
 	projection.Parts
 }
 
@@ -104,6 +105,9 @@ func newView() *view {
 				{Name: "stream", Kind: projection.Text}, {Name: "version", Kind: projection.Int}, {Name: "data", Kind: projection.Text},
 			},
 		}),
+	}
+	v.streams = projection.Streams{
+		orderCategory: v.orders, shipping.CategoryShipment: v.shipments, payments.Category: v.payments, api.Category: v.mails,
 	}
 	v.Parts = projection.Parts{v.orders, v.personal, v.shipments, v.payments, v.mails}
 	return v
@@ -277,36 +281,10 @@ func (v *view) Forget(ctx context.Context, tx projection.Tx, topic, key string) 
 		_, err := tx.Exec(ctx, "DELETE FROM "+personalTable+" WHERE stream = $1", key)
 		return err
 	}
-	if docs := v.documents(key); docs != nil {
-		return docs.Forget(ctx, tx, key)
-	}
-	return nil
-}
-
-// documents are those of a stream's kind; nil for kinds that the view does not show.
-func (v *view) documents(stream string) interface {
-	Forget(ctx context.Context, tx projection.Tx, key string) error
-	Version(ctx context.Context, q projection.Queryer, stream string) (int64, error)
-} {
-	switch bus.ResourceOf(stream).Type {
-	case orderCategory:
-		return v.orders
-	case shipping.CategoryShipment:
-		return v.shipments
-	case payments.Category:
-		return v.payments
-	case api.Category:
-		return v.mails
-	}
-	return nil
+	return v.streams.Forget(ctx, tx, key)
 }
 
 // StreamVersion implements projection.View.
 func (v *view) StreamVersion(ctx context.Context, q projection.Queryer, stream string) (version int64, held bool, err error) {
-	docs := v.documents(stream)
-	if docs == nil {
-		return 0, false, nil
-	}
-	version, err = docs.Version(ctx, q, stream)
-	return version, true, err
+	return v.streams.StreamVersion(ctx, q, stream)
 }
