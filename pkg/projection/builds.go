@@ -47,6 +47,7 @@ const (
 	// nearRecords is how many records a build may be behind the active one when that is frozen: what it
 	// catches up within moments.
 	nearRecords = 1000
+	nearFor     = 500 * time.Millisecond // it has to be that near, unless it has caught up
 
 	// standstill is how long a build has not moved in a partition when it is looked whether there is anything left.
 	standstill = 500 * time.Millisecond
@@ -79,9 +80,11 @@ type Builds struct {
 	failed  chan error
 
 	// Of Run alone.
-	pace      pace
-	swapping  time.Time // since when the active build is frozen, as seen here
-	notBefore time.Time // when it may be frozen again
+	doomed     []Build // builds of any version that are to be dropped
+	pace       pace
+	swapping   time.Time // since when the active build is frozen, as seen here
+	swappingIn int       // for which one
+	notBefore  time.Time // when it may be frozen again
 }
 
 // runner folds one build in this process.
@@ -198,8 +201,9 @@ func (b *Builds) held(ctx context.Context) (map[kafka.Partition]kafka.Range, err
 
 // read reads the builds of the version.
 func (b *Builds) read(ctx context.Context) (builds, error) {
-	all, err := readBuilds(ctx, b.o.Store, b.view)
-	all = all.of(int(b.version))
+	every, err := readBuilds(ctx, b.o.Store, b.view)
+	all := every.of(int(b.version))
+	b.doomed = every.doomed()
 	if active := all.active(); err == nil && active != nil {
 		if was := b.active.Swap(int64(active.Number)); was != int64(active.Number) {
 			b.answers.broken.forget()

@@ -54,6 +54,16 @@ func (b builds) of(version int) (list builds) {
 	return list
 }
 
+// doomed returns those that are to be dropped.
+func (b builds) doomed() (list []Build) {
+	for _, one := range b {
+		if one.State == Dropping {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
 // insert makes a build; false if there is one of that number.
 func (b *Builds) insert(ctx context.Context, tx Tx, number int, state BuildState) (bool, error) {
 	now := b.o.Clock().UnixMicro()

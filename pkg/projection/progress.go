@@ -24,7 +24,8 @@ type Report struct {
 	Ready   bool   // there is an active build
 	Waiting string // what an operator should know of the build under way
 	Builds  []Build
-	*Progress
+
+	Progress *Progress // of the build under way, nil if there is none
 }
 
 // Progress says how far the build under way has come.
@@ -62,6 +63,7 @@ type pace struct {
 	samples  []sample
 	progress Progress
 	held     string
+	near     time.Time // since when it is behind by little
 
 	first map[kafka.Partition]int64 // what the partitions begin with
 	was   map[kafka.Partition]stood // where the build is, and since when

@@ -16,26 +16,26 @@ import (
 //	building ──near the active one──> swapping ──caught up with it, frozen──> active
 //	                                     └──too slow──> building         (the other: previous)
 func (b *Builds) advance(ctx context.Context, all builds) (moved bool, err error) {
+	for _, one := range b.doomed {
+		if err := b.drop(ctx, one); err != nil {
+			return false, err
+		}
+		moved = true
+	}
 	for _, one := range all {
-		switch {
-		case one.State == Dropping:
-			if err := b.drop(ctx, one); err != nil {
-				return false, err
-			}
-			moved = true
-		case !one.Frozen && one.State != Dropped:
+		if !one.Frozen && one.State != Dropped && one.State != Dropping {
 			// What was frozen for a swap that was given up goes on.
 			if err := b.fence(ctx, one.Number, false); err != nil {
-				return false, err
+				return moved, err
 			}
 		}
 	}
 	active, candidate := all.active(), all.candidate()
 	if candidate == nil || candidate.State == Building {
-		if candidate != nil && !b.swapping.IsZero() {
-			b.notBefore = b.o.Clock().Add(swapPause)
+		if candidate != nil && candidate.Number == b.swappingIn {
+			b.notBefore = b.o.Clock().Add(swapPause) // it was given up, here or by another instance
 		}
-		b.swapping = time.Time{}
+		b.swapping, b.swappingIn = time.Time{}, 0
 	}
 	if candidate == nil {
 		b.pace = pace{}
@@ -84,8 +84,7 @@ func (b *Builds) beginSwap(ctx context.Context, active, candidate *Build) (bool,
 	if err != nil {
 		return false, err
 	}
-	left, err := b.behind(ctx, candidate.Number, nexts(stands))
-	if err != nil || left > nearRecords {
+	if near, err := b.near(ctx, candidate, nexts(stands)); err != nil || !near {
 		return false, err
 	}
 	if b.pace.held, err = b.worse(ctx, active, candidate); err != nil || b.pace.held != "" {
@@ -109,6 +108,30 @@ func (b *Builds) beginSwap(ctx context.Context, active, candidate *Build) (bool,
 	return ok && err == nil, err
 }
 
+// near says whether a build has come so near to a target that it will reach it within moments: it has
+// reached it, or it has been behind by little for a while, as it is when records come in all the time.
+func (b *Builds) near(ctx context.Context, candidate *Build, target map[kafka.Partition]int64) (bool, error) {
+	left, err := b.behind(ctx, candidate.Number, target)
+	if err != nil || left > nearRecords {
+		b.pace.near = time.Time{}
+		return false, err
+	}
+	if b.pace.near.IsZero() {
+		b.pace.near = b.o.Clock()
+	}
+	if left > 0 && b.o.Clock().Sub(b.pace.near) < nearFor {
+		return false, nil
+	}
+	// One that nobody has begun to fold is far from anything.
+	at, err := b.checkpoints(ctx, b.o.Store, candidate.Number)
+	for p := range target {
+		if _, ok := at[p]; !ok {
+			return false, err
+		}
+	}
+	return true, err
+}
+
 // worse says why a build should not take over.
 func (b *Builds) worse(ctx context.Context, active, candidate *Build) (string, error) {
 	count := func(number int) (n int64, err error) {
@@ -130,7 +153,7 @@ func (b *Builds) worse(ctx context.Context, active, candidate *Build) (string, e
 // swap makes a build what queries see, once it has caught up with the active one, which is frozen.
 func (b *Builds) swap(ctx context.Context, active, candidate *Build) (bool, error) {
 	if b.swapping.IsZero() {
-		b.swapping = b.o.Clock()
+		b.swapping, b.swappingIn = b.o.Clock(), candidate.Number
 	}
 	if err := b.fence(ctx, active.Number, true); err != nil {
 		return false, err
@@ -151,6 +174,12 @@ func (b *Builds) swap(ctx context.Context, active, candidate *Build) (bool, erro
 			return b.giveUpSwap(ctx, candidate, fmt.Errorf("%d records are left", left))
 		}
 		return false, nil
+	}
+	if b.pace.held, err = b.worse(ctx, active, candidate); err != nil {
+		return false, err
+	}
+	if b.pace.held != "" { // in what it has caught up with
+		return b.giveUpSwap(ctx, candidate, errors.New(b.pace.held))
 	}
 	failpoint.Hit("projection.before_swap")
 	ok := false
