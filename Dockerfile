@@ -2,9 +2,9 @@
 #
 #   docker build --build-arg VERSION=$(git describe --tags --always) -t orderlane .
 #
-# It listens on :8080, and for operators on :8081, so that it needs authentication to be set up;
-# `docker run orderlane config` lists all settings. It runs as user 65532, and writes to
-# /data only: mails without a mail server, and all there is without Kafka and PostgreSQL.
+# It listens on :8080, and for operators on :8081, and so refuses to start without
+# authentication; `docker run orderlane serve --help` lists all settings. It runs as user 65532, and
+# writes to /data only: mails without a mail server, and all there is without Kafka and PostgreSQL.
 
 FROM --platform=$BUILDPLATFORM golang:1.26-alpine AS build
 WORKDIR /src

@@ -23,7 +23,7 @@ GOTEST         = $(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
 
 .PHONY: help
 help: ## list what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## build and start everything in one process on 127.0.0.1:8080; ARGS="..." for its flags
@@ -43,18 +43,27 @@ test-fast: export ORDERLANE_TEST_POSTGRES := missing: make test-fast leaves it o
 test-fast: ## run the short tests, without a real Kafka and PostgreSQL
 	$(GOTEST) -short ./...
 
-# The tests as such, beside whatever servers the environment names. Both runs are made
+# The tests as such, beside whatever servers the environment names. All runs are made
 # even when the first fails, to show all failures at once.
 .PHONY: go-test
 go-test:
 ifeq ($(RACE),)
-	$(GOTEST) ./...
+	@status=0; \
+	$(GOTEST) ./... || status=$$?; \
+	$(MAKE) --no-print-directory check-packaging || status=$$?; \
+	exit $$status
 else
 	@status=0; \
 	CGO_ENABLED=1 $(GOTEST) -race $$($(GO) list ./... | grep -E '$(RACED)') || status=$$?; \
 	$(GOTEST) $$($(GO) list ./... | grep -vE '$(RACED)') || status=$$?; \
+	$(MAKE) --no-print-directory check-packaging || status=$$?; \
 	exit $$status
 endif
+
+# A module of its own, so that the platform's does not depend on what it takes.
+.PHONY: check-packaging
+check-packaging: ## check the image, docker-compose.yml and k8s/ against the code, without Docker or a cluster
+	cd k8s/check && $(GOTEST) ./...
 
 .PHONY: $(BIN)/realparts
 $(BIN)/realparts:
