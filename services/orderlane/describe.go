@@ -103,5 +103,9 @@ type sampleCommand struct {
 
 // Run defines the sample products if there are none.
 func (c *sampleCommand) Run() error {
-	return loadSample(context.Background(), c.API, "", io.Discard)
+	err := loadSample(context.Background(), c.API, "", io.Discard)
+	if err == nil {
+		fmt.Printf("there are products to order: %s/v1/products\n", c.API)
+	}
+	return err
 }
