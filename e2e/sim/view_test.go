@@ -128,9 +128,9 @@ func (w *world) rows(store projection.Store, view string) []string {
 			return nil
 		}
 	}
-	w.must(store.Query(w.ctx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE $1", []any{view + "\\_%"}, text(&tables)))
+	w.must(store.Query(w.ctx, "SELECT name FROM pragma_table_list WHERE type = 'table' AND name LIKE $1", []any{view + "\\_%"}, text(&tables)))
 	if len(tables) == 0 {
-		w.must(store.Query(w.ctx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE $1", []any{view + "%"}, text(&tables)))
+		w.must(store.Query(w.ctx, "SELECT name FROM pragma_table_list WHERE type = 'table' AND name LIKE $1", []any{view + "%"}, text(&tables)))
 	}
 	for _, table := range tables {
 		var columns, found []string

@@ -70,18 +70,7 @@ func (q *queries) register(api huma.API) {
 		}
 		return &productOutput{ETag: etag, Body: p}, nil
 	})
-	huma.Register(api, huma.Operation{
-		OperationID: "list-products", Method: http.MethodGet, Path: "/v1/products",
-		Summary: "Products on sale, by SKU", Tags: []string{"products"}, Errors: queryErrors,
-	}, func(ctx context.Context, in *struct {
-		Category string `query:"category" maxLength:"64"`
-		httpapi.PageParams
-		httpapi.ReadParams
-	},
-	) (*struct{ Body *httpapi.List[Product] }, error) {
-		list, err := q.list(ctx, in.Category, &in.PageParams, &in.ReadParams)
-		return &struct{ Body *httpapi.List[Product] }{list}, err
-	})
+	q.registerList(api)
 }
 
 func (q *queries) product(ctx context.Context, sku string, p *httpapi.ReadParams) (*Product, error) {
@@ -90,7 +79,7 @@ func (q *queries) product(ctx context.Context, sku string, p *httpapi.ReadParams
 	}
 	stream := productCategory + "-" + sku
 	var found *Product
-	err := q.Store.Query(ctx, selectProducts+" WHERE p.key = $1", []any{stream},
+	err := q.Store.Query(ctx, selected+" FROM "+productsTable+" p"+joinStock+" WHERE p.key = $1", []any{stream},
 		func(row projection.Row) (err error) {
 			found, err = read(row)
 			return err
@@ -98,20 +87,25 @@ func (q *queries) product(ctx context.Context, sku string, p *httpapi.ReadParams
 	if err != nil {
 		return nil, err
 	}
-	stale, err := q.Stale(ctx, stream)
-	if err != nil {
-		return nil, err
-	}
 	if found == nil {
 		return nil, fault.NotFound("product", sku)
 	}
-	found.Stale = stale
-	return found, nil
+	if found.Stale, err = q.Stale(ctx, stream); err == nil && found.Stale == nil {
+		found.Stale, err = q.Stale(ctx, inventory.Category+"-"+sku)
+	}
+	return found, err
 }
 
-// selectProducts reads products with what there is of them; read takes its rows.
-var selectProducts = "SELECT p.key, p.version, p.doc, s.available, s.version FROM " + productsTable + " p LEFT JOIN " + stockTable +
-	" s ON s.key = 'stock-' || substr(p.key, 9)"
+// selected are the columns that read takes.
+const selected = "SELECT p.key, p.version, p.doc, s.available, s.version"
+
+// joinStock joins what there is of products. The two are tables of their own, since topics are not ordered
+// relative to each other and may be folded by different instances: whichever knows
+// of a product first, the other is joined when asked.
+var joinStock = " LEFT JOIN " + stockTable + " s ON s.key = 'stock-' || substr(p.key, 9)"
+
+// inStock says of joined stock that there is some to be ordered.
+const inStock = "COALESCE(s.available, 0) > 0"
 
 func read(row projection.Row) (*Product, error) {
 	var p product
@@ -125,41 +119,4 @@ func read(row projection.Row) (*Product, error) {
 	return &Product{
 		SKU: p.SKU, OnSale: p.OnSale, Version: row.Int(1), Details: p.Details, Available: row.Int(3), shown: shown,
 	}, nil
-}
-
-// list returns the products on sale, by SKU.
-func (q *queries) list(ctx context.Context, category string, page *httpapi.PageParams, p *httpapi.ReadParams) (*httpapi.List[Product], error) {
-	if err := q.Fresh(ctx, p); err != nil {
-		return nil, err
-	}
-	after, err := page.After(category, 1)
-	if err != nil {
-		return nil, err
-	}
-	from := ""
-	if after != nil {
-		from = after[0]
-	}
-	sql := selectProducts + " WHERE p.on_sale = $1 AND p.key > $2 ORDER BY p.key LIMIT $3"
-	args := []any{true, from, page.Limit + 1}
-	if category != "" {
-		sql = selectProducts + " WHERE p.on_sale = $1 AND p.key > $2 AND p.category = $3 ORDER BY p.key LIMIT $4"
-		args = []any{true, from, category, page.Limit + 1}
-	}
-	out := &httpapi.List[Product]{Items: []Product{}}
-	var last string
-	err = q.Store.Query(ctx, sql, args, func(row projection.Row) error {
-		if len(out.Items) == page.Limit {
-			out.NextCursor = httpapi.EncodeCursor(category, last)
-			return nil
-		}
-		found, err := read(row)
-		if err != nil {
-			return err
-		}
-		last = row.Text(0)
-		out.Items = append(out.Items, *found)
-		return nil
-	})
-	return out, err
 }

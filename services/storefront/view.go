@@ -15,7 +15,7 @@ import (
 // The view's name and version, in tables, checkpoints and the consumer group.
 const (
 	viewName    = "storefront"
-	viewVersion = 2
+	viewVersion = 3
 )
 
 var productsTable = projection.TableName(viewName, viewVersion, "products")
@@ -40,10 +40,8 @@ func NewView() projection.View { return newView() }
 func newView() *view {
 	v := &view{stock: newStock(), products: projection.NewDocuments(projection.Collection[product]{
 		Table: productsTable, Topic: bus.EventsTopic(catalog.Service),
-		Columns: []projection.Column{{Name: "category", Kind: projection.Text}, {Name: "on_sale", Kind: projection.Bool}},
-		Values: func(row []any, _ string, p *product) []any {
-			return append(row, p.Details.Category, p.OnSale)
-		},
+		Columns: columns,
+		Values:  func(row []any, key string, p *product) []any { return p.columns(row, key) },
 	})}
 	v.Parts = projection.Parts{v.products, v.stock}
 	return v
@@ -67,11 +65,12 @@ func (*view) Sources() []projection.Source {
 }
 
 // Schema implements projection.View.
-func (v *view) Schema(projection.Dialect) []string {
-	return []string{
+func (v *view) Schema(d projection.Dialect) []string {
+	return append([]string{
 		v.products.Schema(), v.stock.Schema(),
-		fmt.Sprintf("CREATE INDEX %[1]s_category ON %[1]s (on_sale, category, key)", productsTable),
-	}
+		fmt.Sprintf("CREATE INDEX %[1]s_sku ON %[1]s (key) WHERE on_sale", productsTable),
+		fmt.Sprintf("CREATE INDEX %[1]s_category ON %[1]s (category, key) WHERE on_sale", productsTable),
+	}, indexSchema(d)...)
 }
 
 // Fold implements projection.View.
