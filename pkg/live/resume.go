@@ -35,6 +35,7 @@ func (h *Hub) open(ctx context.Context, scope Scope, begin func(*Stream) error) 
 		return nil, err
 	}
 	s := &Stream{tail: t, scope: scope, parts: t.partsOf(&scope), mark: markOf(&scope, t.layout), wake: make(chan struct{}, 1)}
+	s.scope.Records = nil // it is as large as the stream
 	if err := begin(s); err != nil {
 		return nil, err
 	}
