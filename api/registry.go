@@ -5,10 +5,15 @@
 package api
 
 import (
-	_ "embed" // of the AsyncAPI document
+	_ "embed" // of the documents
 
 	"github.com/orderlane/orderlane/pkg/bus"
 )
+
+// OpenAPI is the OpenAPI 3.1 document of the whole HTTP API, as JSON.
+//
+//go:embed openapi.json
+var OpenAPI []byte
 
 // AsyncAPI is the AsyncAPI 3.1 document of all topics, as YAML.
 //

@@ -53,6 +53,9 @@ func TestTheFleetOfDockerComposeTakesTheFirstOrder(t *testing.T) {
 		return append(list, "ORDERLANE_DATA="+filepath.Join(t.TempDir(), name))
 	}
 
+	if code, _, errs := fleet.Run(t, nil, "migrate"); code != 2 || !strings.Contains(errs, "--kafka-brokers") {
+		t.Errorf("migrate without a fleet exits with %d: %s", code, errs)
+	}
 	migrateTwice(t, env("migrate"), services["migrate"].Command)
 	processes := map[string]*fleet.Process{}
 	for name, s := range services {
@@ -202,6 +205,9 @@ func followReadme(t *testing.T, edge string) {
 	await("delivered")
 	if status, answer = send(t, http.MethodPost, edge+"/v1/orders", bodies[1][1], nil, "Prefer", "wait=5"); status != http.StatusUnprocessableEntity || !strings.Contains(answer, "unknown_product") {
 		t.Errorf("the order of no product is answered with %d: %s", status, answer)
+	}
+	if _, answer = send(t, http.MethodGet, edge+"/openapi.json", "", nil); !strings.Contains(answer, `"/v1/orders"`) || !strings.Contains(answer, `"/v1/insights/sales"`) {
+		t.Errorf("the documentation leaves out what other services serve: %.200s", answer)
 	}
 	for _, query := range []string{"/v1/orders/" + placed.Resource.ID + "/mails", "/v1/stock/TEA-001", "/v1/payments/" + placed.Resource.ID, "/v1/insights/overview"} {
 		if status, answer = send(t, http.MethodGet, edge+query, "", nil); status != http.StatusOK {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,18 +26,37 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	orderlane = filepath.Join(dir, "orderlane")
-	build := exec.Command("go", "build", "-o", orderlane, "./services/orderlane")
-	build.Dir, build.Stderr = root, os.Stderr
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	code := 1
-	if err := build.Run(); err == nil {
+	if err := build(); err == nil {
 		code = m.Run()
+	} else {
+		fmt.Fprintln(os.Stderr, "build the binary:", err)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
 	os.Exit(code)
+}
+
+// stamped is the version that the binary is built with.
+const stamped = "v1.2.3"
+
+// build builds the binary as the Dockerfile does.
+func build() error {
+	file, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
+	if err != nil {
+		return err
+	}
+	flags := regexp.MustCompile(`go build (-.*) \\\s+-ldflags "(.*)" -o`).FindSubmatch(file)
+	if flags == nil {
+		return errors.New("the Dockerfile does not")
+	}
+	args := append([]string{"build"}, strings.Fields(string(flags[1]))...)
+	args = append(args, "-ldflags", strings.ReplaceAll(string(flags[2]), "$VERSION", stamped), "-o", orderlane, "./services/orderlane")
+	cmd := exec.Command("go", args...)
+	cmd.Dir, cmd.Stderr, cmd.Env = root, os.Stderr, append(os.Environ(), "CGO_ENABLED=0")
+	return cmd.Run()
 }
 
 // run runs the binary with this environment and nothing else, and returns what it prints.

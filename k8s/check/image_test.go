@@ -49,6 +49,13 @@ func TestTheImageIsBuiltWithTheGoOfTheModule(t *testing.T) {
 	}
 }
 
+func TestTheBinarySaysWhichVersionItWasBuiltAs(t *testing.T) {
+	out, err := run(t, nil, "version")
+	if err != nil || strings.TrimSpace(out) != "orderlane "+stamped {
+		t.Errorf("orderlane version prints %q (%v)", out, err)
+	}
+}
+
 // TestTheBuildContextHoldsAllThatIsCompiled reads .dockerignore as it is written: everything is
 // left out but the directories named, and of those tests and their data.
 func TestTheBuildContextHoldsAllThatIsCompiled(t *testing.T) {
@@ -111,7 +118,7 @@ func TestTheLastStageRunsAndIsTheSameEachTime(t *testing.T) {
 	}
 	build := func() string {
 		return buildah("bud", "--quiet", "--isolation", "chroot", "--pull-never", "--timestamp", "0", "--no-cache",
-			"--build-arg", "VERSION=v1.2.3", "--build-arg", "REVISION=abc", context)
+			"--build-arg", "VERSION="+stamped, "--build-arg", "REVISION=abc", context)
 	}
 	id := build()
 	if again := build(); again != id {
@@ -137,7 +144,7 @@ func TestTheLastStageRunsAndIsTheSameEachTime(t *testing.T) {
 			t.Errorf("the image has environment %v, without %s=%s", c.Env, name, value)
 		}
 	}
-	if c.User != "65532:65532" || c.Labels["org.opencontainers.image.version"] != "v1.2.3" || c.Labels["org.opencontainers.image.licenses"] != "Apache-2.0" {
+	if c.User != "65532:65532" || c.Labels["org.opencontainers.image.version"] != stamped || c.Labels["org.opencontainers.image.licenses"] != "Apache-2.0" {
 		t.Errorf("the image has user %q and labels %v", c.User, c.Labels)
 	}
 	container := buildah("from", "--pull-never", id)

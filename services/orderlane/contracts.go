@@ -97,8 +97,15 @@ func openAPI() ([]byte, error) {
 	return append(value, '\n'), err
 }
 
-// serveAsyncAPI serves the contract of the topics beside that of HTTP.
-func serveAsyncAPI(a *httpapi.API) {
+// serveContracts serves the contract of the topics beside that of HTTP. Where a process runs some of
+// the services only, that of HTTP is still the whole one: clients see one API, whoever serves it.
+func serveContracts(a *httpapi.API, whole bool) {
+	if !whole {
+		a.Router.Get("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/openapi+json")
+			_, _ = w.Write(api.OpenAPI) // the client is gone
+		})
+	}
 	a.Router.Get("/asyncapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(api.AsyncAPI) // the client is gone

@@ -70,7 +70,7 @@ func (c *serveCommand) Run() error {
 		if err != nil {
 			return err
 		}
-		serveAsyncAPI(api)
+		serveContracts(api, len(chosen) == len(services))
 		all := topics(c.Kafka.Partitions, c.Kafka.Replication)
 		bus.RetainOutcomes(all, c.OutcomeRetention)
 		platform := service.New(env, sup, api, all)
