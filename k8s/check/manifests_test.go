@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -69,23 +70,29 @@ func find[T any](t *testing.T, m resmap.ResMap, kind string) map[string]*T {
 }
 
 func TestManifestsAreWhatKubernetesTakes(t *testing.T) {
+	for _, overlay := range overlays {
+		validate(t, overlay, kustomize(t, overlay))
+	}
+}
+
+// validate checks resources with the schemas of Kubernetes.
+func validate(t *testing.T, name string, m resmap.ResMap) {
+	t.Helper()
 	v, err := validator.New([]string{"schemas/{{.ResourceKind}}{{.KindSuffix}}.json"}, validator.Opts{Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, overlay := range overlays {
-		n := 0
-		for _, r := range v.Validate(overlay, io.NopCloser(bytes.NewReader(text(t, kustomize(t, overlay))))) {
-			switch n++; r.Status {
-			case validator.Valid, validator.Empty:
-			default:
-				who, _ := r.Resource.Signature() // what cannot be read has no name
-				t.Errorf("%s: %+v: %v", overlay, who, r.Err)
-			}
+	n := 0
+	for _, r := range v.Validate(name, io.NopCloser(bytes.NewReader(text(t, m)))) {
+		switch n++; r.Status {
+		case validator.Valid, validator.Empty:
+		default:
+			who, _ := r.Resource.Signature() // what cannot be read has no name
+			t.Errorf("%s: %+v: %v", name, who, r.Err)
 		}
-		if n < 30 {
-			t.Errorf("%s has %d resources", overlay, n)
-		}
+	}
+	if n < 30 {
+		t.Errorf("%s has %d resources", name, n)
 	}
 }
 
@@ -155,6 +162,9 @@ func TestEveryServiceHasADeploymentThatMigratesFirstAndDrains(t *testing.T) {
 			}
 			who := overlay + ": " + name
 			pods := d.Spec.Template.Labels
+			if d.Labels["app.kubernetes.io/name"] != name {
+				t.Errorf("%s: kubectl -l cannot choose its Deployment", who)
+			}
 			if !matches(d.Spec.Selector.MatchLabels, pods) || !matches(s.Spec.Selector, pods) || !matches(b.Spec.Selector.MatchLabels, pods) {
 				t.Errorf("%s: selectors do not match its pods", who)
 			}
@@ -290,6 +300,14 @@ func TestComposeAndTheDevOverlayHaveTheSameSettings(t *testing.T) {
 				t.Errorf("%s is %q in docker-compose.yml and %q in k8s/dev", k, v, overlay[k])
 			}
 		}
+	}
+	kafka := find[appsv1.StatefulSet](t, m, "StatefulSet")["kafka"].Spec.Template.Spec.Containers[0]
+	inPod := map[string]string{}
+	for _, e := range kafka.Env {
+		inPod[e.Name] = e.Value
+	}
+	if inCompose := environment(project.Services["kafka"]); !maps.Equal(inPod, inCompose) || kafka.Image != project.Services["kafka"].Image {
+		t.Errorf("Kafka is %s with %v in docker-compose.yml, and %s with %v in k8s/dev", project.Services["kafka"].Image, inCompose, kafka.Image, inPod)
 	}
 	if token := strings.Split(overlay["DEVELOPER_TOKEN"], "."); len(token) != 3 {
 		t.Errorf("the developer's token has %d parts", len(token))

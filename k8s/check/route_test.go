@@ -24,6 +24,7 @@ type httpRoute struct {
 	Kind       string         `json:"kind"`
 	Metadata   map[string]any `json:"metadata"`
 	Spec       struct {
+		Hostnames  []string         `json:"hostnames"`
 		ParentRefs []map[string]any `json:"parentRefs"`
 		Rules      []struct {
 			Name        string            `json:"name"`
