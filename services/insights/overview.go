@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/projection"
 	"github.com/orderlane/orderlane/pkg/service"
 )
@@ -50,10 +49,8 @@ var selectStanding = "SELECT 0 AS kind, status, CAST(SUM(orders) AS BIGINT) FROM
 	" UNION ALL SELECT 1, status, CAST(SUM(payments) AS BIGINT) FROM " + paymentsStandings + " GROUP BY status HAVING SUM(payments) <> 0" +
 	" ORDER BY kind, status"
 
-func (q *queries) overview(ctx context.Context, params *httpapi.ReadParams) (*Overview, error) {
-	if err := q.admit(ctx, params); err != nil {
-		return nil, err
-	}
+// overview reads the figures of today and of the moment.
+func (q *queries) overview(ctx context.Context) (*Overview, error) {
 	now := q.clock().UTC()
 	day := dayOf(now)
 	today := period{day, day + 1}

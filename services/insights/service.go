@@ -98,7 +98,10 @@ func (q *queries) register(api huma.API) {
 		Body *Overview
 	}, error,
 	) {
-		o, err := q.overview(ctx, &in.ReadParams)
+		if err := q.admit(ctx, &in.ReadParams); err != nil {
+			return nil, err
+		}
+		o, err := q.overview(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -26,9 +26,17 @@ var (
 	customer = httpapi.Caller{ID: "c-42", Role: httpapi.RoleCustomer}
 )
 
+// tester is a testing.TB or a *rapid.T.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // publisher makes the events of orders, payments and products.
 type publisher struct {
-	t        testing.TB
+	t        tester
+	epoch    string
 	position int64
 	versions map[string]int64
 }
@@ -45,7 +53,7 @@ func (p *publisher) record(stream, eventType string, body any) kafka.Record {
 	service := map[string]string{orderCategory: ordering.Service, payments.Category: payments.Service, productCategory: catalog.Service, ordering.CategoryDiscount: ordering.Service}
 	e := bus.Envelope{
 		ID: fmt.Sprintf("%s/%d", stream, p.versions[stream]), Type: eventType, Subject: stream, Time: servicetest.Noon,
-		StreamVersion: p.versions[stream], Position: p.position, Epoch: "e1",
+		StreamVersion: p.versions[stream], Position: p.position, Epoch: p.epoch,
 	}
 	return e.Record(bus.EventsTopic(service[bus.ResourceOf(stream).Type]), []byte(stream), data)
 }
@@ -153,7 +161,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	w := &world{
 		View: servicetest.NewView(t, newView()), api: servicetest.NewAPI(t), now: servicetest.Noon,
-		publisher: &publisher{t: t, versions: map[string]int64{}},
+		publisher: &publisher{t: t, epoch: "e1", versions: map[string]int64{}},
 	}
 	(&queries{w.Reader, func() time.Time { return w.now }}).register(w.api.API)
 	return w
