@@ -20,6 +20,9 @@ func EventsTopic(service string) string { return service + ".events.v1" }
 // PersonalTopic is where a service publishes what is personal of its streams; compacted.
 func PersonalTopic(service string) string { return service + ".personal.v1" }
 
+// IsPersonal says whether a topic holds what is personal of streams.
+func IsPersonal(topic string) bool { return strings.HasSuffix(topic, PersonalTopic("")) }
+
 // DeadLettersTopic is where a service tells of messages that it could not handle.
 func DeadLettersTopic(service string) string { return service + ".deadletters.v1" }
 

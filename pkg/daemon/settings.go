@@ -25,12 +25,15 @@ type Settings struct {
 	Instance       string `name:"instance" env:"ORDERLANE_INSTANCE" placeholder:"NAME" help:"Name of this process, the same after a restart and unlike any other's: it then rejoins its consumer groups at once. Empty: a new member at each start."`
 	Postgres       string `name:"postgres" env:"ORDERLANE_POSTGRES" placeholder:"URL" secret:"url" help:"postgres:// URL of event logs and views. Empty: SQLite files in the data directory."`
 
+	PostgresReplica string `name:"postgres-replica" env:"ORDERLANE_POSTGRES_REPLICA" placeholder:"URL" secret:"url" help:"postgres:// URL of a read-only replica of that database, which queries are sent to. Empty: they go to the same database as everything else."`
+
 	Kafka    KafkaSettings    `embed:"" prefix:"kafka-"`
 	Embedded EmbeddedSettings `embed:"" prefix:"embedded-"`
 	Auth     AuthSettings     `embed:"" prefix:"auth-"`
 	HTTP     HTTPSettings     `embed:"" prefix:"http-"`
 	Log      LogSettings      `embed:"" prefix:"log-"`
 
+	Views     ViewSettings      `embed:"" prefix:"views-"`
 	Inventory InventorySettings `embed:"" prefix:"inventory-"`
 	Payments  PaymentsSettings  `embed:"" prefix:"payments-"`
 	Mail      MailSettings      `embed:"" prefix:"mail-"`
@@ -88,6 +91,11 @@ type HTTPSettings struct {
 type LogSettings struct {
 	Level  string `name:"level" env:"ORDERLANE_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"The least level that is logged: ${enum}."`
 	Format string `name:"format" env:"ORDERLANE_LOG_FORMAT" enum:"auto,text,json" default:"auto" help:"${enum}; auto is text on a terminal and JSON elsewhere."`
+}
+
+// ViewSettings say how views are kept.
+type ViewSettings struct {
+	VerifyRate int `name:"verify-rate" env:"ORDERLANE_VIEWS_VERIFY_RATE" default:"200" help:"Records per second that are read again, all the time, to compare samples of each view with a fresh fold of its topics; one of the instances does that. 0: none."`
 }
 
 // InventorySettings say how stock is kept.

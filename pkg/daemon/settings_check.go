@@ -12,12 +12,13 @@ import (
 
 // Bounds of settings, each with its reason.
 const (
-	maxPartitions    = 1024             // every process opens them all; the view's checkpoints are a row each
-	maxReplication   = 15               // more brokers than any cluster puts one partition on
-	maxWindow        = 100_000          // messages of a partition in memory
-	minBodyLimit     = 1 << 10          // an order of one line must fit
-	maxBodyLimit     = 768 << 10        // the command made of it fits kafka.MaxMessageBytes, with its headers
-	maxRateLimit     = 1_000_000        // more than one process can serve
+	maxPartitions    = 1024      // every process opens them all; the view's checkpoints are a row each
+	maxReplication   = 15        // more brokers than any cluster puts one partition on
+	maxWindow        = 100_000   // messages of a partition in memory
+	minBodyLimit     = 1 << 10   // an order of one line must fit
+	maxBodyLimit     = 768 << 10 // the command made of it fits kafka.MaxMessageBytes, with its headers
+	maxRateLimit     = 1_000_000 // more than one process can serve
+	maxVerifyRate    = 1_000_000
 	maxDrain         = 10 * time.Minute // whoever sends SIGTERM sends SIGKILL sooner than that
 	minRetention     = 24 * time.Hour   // clients may repeat a request for that long
 	minReservation   = time.Second      // reservations expire at whole seconds
@@ -62,15 +63,22 @@ func (s *Settings) checkStores() error {
 	if s.Data == "" {
 		return errors.New("data is empty: it names a directory")
 	}
-	if s.Postgres == "" {
+	if s.Postgres == "" && s.PostgresReplica != "" {
+		return errors.New("postgres-replica needs postgres, of which it is a replica")
+	}
+	return firstOf(checkPostgres("postgres", s.Postgres), checkPostgres("postgres-replica", s.PostgresReplica))
+}
+
+func checkPostgres(name, address string) error {
+	if address == "" {
 		return nil
 	}
-	u, err := url.Parse(s.Postgres)
+	u, err := url.Parse(address)
 	if err != nil { // the error would quote the URL with its password
-		return errors.New("postgres is no URL: it is written postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+		return fmt.Errorf("%s is no URL: it is written postgres://USER:PASSWORD@HOST:PORT/DATABASE", name)
 	}
 	if u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return fmt.Errorf("postgres has scheme %q: it is written postgres://USER:PASSWORD@HOST:PORT/DATABASE", u.Scheme)
+		return fmt.Errorf("%s has scheme %q: it is written postgres://USER:PASSWORD@HOST:PORT/DATABASE", name, u.Scheme)
 	}
 	return nil
 }
@@ -145,6 +153,7 @@ func (s *Settings) checkBounds() error {
 		within("http-body-limit", s.HTTP.BodyLimit, minBodyLimit, maxBodyLimit),
 		within("http-rate-limit", s.HTTP.RateLimit, 0, maxRateLimit),
 		within("drain-deadline", s.DrainDeadline, 0, maxDrain),
+		within("views-verify-rate", s.Views.VerifyRate, 0, maxVerifyRate),
 		within("inventory-reservation-time", s.Inventory.ReservationTime, minReservation, maxReservation),
 		within("outcome-retention", s.OutcomeRetention, minRetention, 1<<63-1),
 	)

@@ -19,6 +19,10 @@ type BuildsOptions struct {
 
 	View Twin // required; each build folds a twin of it; Replay is required too
 
+	// Queries is where queries go, such as a replica of Store that may be behind it. What they see is what
+	// freshness is measured by. Default: Store.
+	Queries Queryer
+
 	// Offsets returns what each partition of a topic holds, as kafka.Admin.Offsets does; required.
 	Offsets func(ctx context.Context, topic string) (map[int32]kafka.Range, error)
 
@@ -29,6 +33,20 @@ type BuildsOptions struct {
 	// Watch returns what observes a build; active says whether it is the active one at the moment.
 	// Default: nobody.
 	Watch func(active func() bool) Observer
+
+	// Scratch opens an empty store of the SQLite dialect, for Verify, which closes it; large says that all of the
+	// view may go into it. Default: Verify fails.
+	Scratch func(ctx context.Context, large bool) (Store, error)
+
+	// Sensitive says of a topic that its records may hold personal data: no values that come from them are told.
+	Sensitive func(topic string) bool
+
+	// VerifyRate is how many records per second are read to compare a sample of the view with a fresh fold, again and
+	// again, by one of the instances. 0: none.
+	VerifyRate int
+
+	// Verified is called with what a verification has come to so far, and in the end.
+	Verified func(Verification)
 
 	// Told is called with what has become of the builds, each time that was looked at; it is quick.
 	Told func(Report)
@@ -74,10 +92,11 @@ type Builds struct {
 
 	target map[kafka.Partition]int64 // ends of the topics at the start: what a first build has to reach
 
-	mu      sync.Mutex
-	runners map[int]*runner
-	report  Report
-	failed  chan error
+	mu        sync.Mutex
+	runners   map[int]*runner
+	report    Report
+	verifying verifying
+	failed    chan error
 
 	// Of Run alone.
 	doomed     []Build // builds of any version that are to be dropped
@@ -106,9 +125,12 @@ func OpenBuilds(ctx context.Context, o BuildsOptions) (*Builds, error) {
 	}
 	b := &Builds{
 		o: o, view: o.View.Name(), version: int64(o.View.Version()), soon: make(chan struct{}, 1),
-		runners: make(map[int]*runner), failed: make(chan error, 1),
+		runners: make(map[int]*runner), failed: make(chan error, 1), verifying: verifying{asked: make(chan VerifyOptions, 1)},
 	}
-	b.store = &shownStore{Store: o.Store, builds: b}
+	if o.Queries == nil {
+		b.o.Queries = o.Store
+	}
+	b.store = &shownStore{Store: o.Store, queries: b.o.Queries, builds: b}
 	b.answers = newAnswers(o.View.Twin(), b.store, o.Clock, func() string { return buildID(b.view, int(b.active.Load())) })
 	if err := o.Store.Migrate(ctx, "projection", schema); err != nil {
 		return nil, err
@@ -204,6 +226,13 @@ func (b *Builds) read(ctx context.Context) (builds, error) {
 	every, err := readBuilds(ctx, b.o.Store, b.view)
 	all := every.of(int(b.version))
 	b.doomed = every.doomed()
+	if err == nil && b.active.Load() == 0 && b.o.Queries != Queryer(b.o.Store) && all.active() != nil {
+		// A replica has to have the tables before it is asked.
+		shown, err := readBuilds(ctx, b.o.Queries, b.view)
+		if err != nil || shown.of(int(b.version)).active() == nil {
+			return all, err
+		}
+	}
 	if active := all.active(); err == nil && active != nil {
 		if was := b.active.Swap(int64(active.Number)); was != int64(active.Number) {
 			b.answers.broken.forget()
@@ -326,7 +355,12 @@ func (b *Builds) fold(ctx context.Context, number int, p *Projection) error {
 
 // Run folds, and takes the builds through their states, until ctx ends.
 func (b *Builds) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { b.verifyLoop(ctx) })
 	defer func() {
+		stop()
+		beside.Wait()
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for _, r := range b.runners {
@@ -390,6 +424,7 @@ func (b *Builds) Look(ctx context.Context) (next time.Duration, err error) {
 // shownStore refuses queries while there is nothing to be seen.
 type shownStore struct {
 	Store
+	queries Queryer
 	builds *Builds
 }
 
@@ -404,12 +439,12 @@ func (s *shownStore) Query(ctx context.Context, sql string, args []any, scan fun
 	if err := s.refuse(); err != nil {
 		return err
 	}
-	return s.Store.Query(ctx, sql, args, scan)
+	return s.queries.Query(ctx, sql, args, scan)
 }
 
 func (s *shownStore) Load(ctx context.Context, q Lookup, scan func(Row) error) error {
 	if err := s.refuse(); err != nil {
 		return err
 	}
-	return s.Store.Load(ctx, q, scan)
+	return s.queries.Load(ctx, q, scan)
 }

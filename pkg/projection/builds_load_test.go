@@ -97,7 +97,7 @@ func (g *groups) start(t *testing.T, store projection.Store, version int) *live 
 	var err error
 	in.Builds, err = projection.OpenBuilds(t.Context(), projection.BuildsOptions{
 		Options: projection.Options{Store: store, Clock: time.Now, Replay: g.w.replay},
-		View:    in.view, Offsets: g.w.offsets, Consume: g.consume,
+		View:    in.view, Offsets: g.w.offsets, Consume: g.consume, Scratch: scratch,
 	})
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())

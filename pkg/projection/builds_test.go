@@ -62,7 +62,7 @@ func openProcess(w *topics, store projection.Store, version int) (*process, erro
 	var err error
 	p.Builds, err = projection.OpenBuilds(context.Background(), projection.BuildsOptions{
 		Options: projection.Options{Store: store, Clock: func() time.Time { return p.now }, Replay: w.replay},
-		View:    p.view, Offsets: w.offsets,
+		View:    p.view, Offsets: w.offsets, Scratch: scratch,
 		Consume: func(ctx context.Context, _ string, _ []string, _ *projection.Projection) error {
 			<-ctx.Done()
 			return nil

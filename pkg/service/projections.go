@@ -15,12 +15,14 @@ import (
 
 // ViewReport says how a view is.
 type ViewReport struct {
-	View    string      `json:"view"`
-	Version int         `json:"version"`
-	Ready   bool        `json:"ready"` // queries are answered
-	Waiting string      `json:"waiting,omitzero"`
-	Builds  []Build     `json:"builds"`
-	Broken  []BrokenKey `json:"broken"`
+	View    string  `json:"view"`
+	Version int     `json:"version"`
+	Ready   bool    `json:"ready"` // queries are answered
+	Waiting string  `json:"waiting,omitzero"`
+	Builds  []Build `json:"builds"`
+
+	Verification *Verification `json:"verification,omitzero"` // the last one that was asked for
+	Broken       []BrokenKey   `json:"broken"`
 }
 
 // Build is a set of tables of a view, as operators see it.
@@ -50,6 +52,35 @@ type BrokenKey struct {
 	Time      time.Time `json:"time"`
 }
 
+// Verification is what the comparison of a view with a fresh fold of its topics came to, as operators see it.
+type Verification struct {
+	Number      int          `json:"number"`
+	View        string       `json:"view"`
+	Build       int          `json:"build"`
+	All         bool         `json:"all"`
+	Running     bool         `json:"running"`
+	Started     time.Time    `json:"started"`
+	Ended       time.Time    `json:"ended,omitzero"`
+	Error       string       `json:"error,omitzero"`
+	Records     int64        `json:"records"`
+	Keys        int64        `json:"keys,omitzero"`
+	Rows        int64        `json:"rows"`
+	Count       int64        `json:"different"`
+	Undecided   int64        `json:"undecided,omitzero"`
+	Differences []Difference `json:"differences,omitzero"` // of the first rows
+	Skipped     []string     `json:"skipped,omitzero"`
+}
+
+// Difference is a value, or a row, that is not what a fresh fold comes to.
+type Difference struct {
+	Table  string `json:"table"`
+	Row    string `json:"row"`
+	Key    string `json:"key,omitzero"` // to repair; a rebuild mends what has none
+	Column string `json:"column,omitzero"`
+	Live   string `json:"live"`
+	Fresh  string `json:"fresh"`
+}
+
 func (o *operator) handleProjections() {
 	admin := o.platform.Env.Admin
 	admin.HandleFunc("GET /admin/projections", answer(o.listProjections))
@@ -59,6 +90,8 @@ func (o *operator) handleProjections() {
 	} {
 		admin.HandleFunc("POST /admin/projections/"+name+"/{view}", answer(o.onBuilds(do)))
 	}
+	admin.HandleFunc("POST /admin/projections/verify/{view}", answer(o.verify))
+	admin.HandleFunc("GET /admin/projections/verify/{view}", answer(o.verification))
 	admin.HandleFunc("POST /admin/projections/drop/{view}/{version}", answer(o.dropVersion))
 }
 
@@ -106,6 +139,9 @@ func (o *operator) listProjections(r *http.Request) (any, error) {
 func viewReport(ctx context.Context, name string, b *projection.Builds) (ViewReport, error) {
 	now := b.Report()
 	report := ViewReport{View: name, Version: now.Version, Ready: b.Ready(), Waiting: now.Waiting, Builds: []Build{}, Broken: []BrokenKey{}}
+	if v := b.LastVerification(); v.Number > 0 {
+		report.Verification = verificationOf(v)
+	}
 	builds, err := b.List(ctx)
 	if err != nil {
 		return report, err
@@ -159,6 +195,51 @@ func (o *operator) dropVersion(r *http.Request) (any, error) {
 		return nil, fault.Invalid("bad_version", "%q is no version", r.PathValue("version"))
 	}
 	return Build{View: r.PathValue("view"), Version: version, State: string(projection.Dropping)}, b.Drop(r.Context(), version)
+}
+
+// defaultSample is the share of the keys that is compared if nothing else is asked for.
+const defaultSample = 0.01
+
+// verify begins to compare a view with a fresh fold.
+func (o *operator) verify(r *http.Request) (any, error) {
+	b, err := o.view(r)
+	if err != nil {
+		return nil, err
+	}
+	options := projection.VerifyOptions{All: r.FormValue("all") == "true", Sample: defaultSample, Seed: uint64(o.platform.Clock().UnixNano())}
+	for name, into := range map[string]func(string) error{
+		"sample": func(s string) (err error) { options.Sample, err = strconv.ParseFloat(s, 64); return err },
+		"rate":   func(s string) (err error) { options.Rate, err = strconv.Atoi(s); return err },
+	} {
+		if s := r.FormValue(name); s != "" {
+			if err := into(s); err != nil {
+				return nil, fault.Invalid("bad_"+name, "%s is a number, not %q", name, s)
+			}
+		}
+	}
+	if _, err := b.StartVerify(options); err != nil {
+		return nil, err
+	}
+	return verificationOf(b.LastVerification()), nil
+}
+
+func (o *operator) verification(r *http.Request) (any, error) {
+	b, err := o.view(r)
+	if err != nil {
+		return nil, err
+	}
+	return verificationOf(b.LastVerification()), nil
+}
+
+func verificationOf(v projection.Verification) *Verification {
+	out := &Verification{
+		Number: v.Number, View: v.View, Build: v.Build, All: v.All, Running: v.Running, Started: v.Started, Ended: v.Ended, Error: v.Error,
+		Records: v.Records, Keys: v.Keys, Rows: v.Rows, Count: v.Count, Undecided: v.Undecided, Skipped: v.Skipped,
+	}
+	for _, d := range v.Differences {
+		out.Differences = append(out.Differences, Difference(d))
+	}
+	return out
 }
 
 // Repaired says which views folded a key anew.

@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"errors"
+	"os"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -9,6 +11,8 @@ import (
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/pkg/projection/pgstore"
+	"github.com/orderlane/orderlane/pkg/projection/sqlitestore"
 )
 
 // Reader is what the handlers of a read service ask. Both are nil until the store is open,
@@ -49,26 +53,47 @@ func (p *Platform) openRead(ctx context.Context, name string, view projection.Tw
 	if err != nil {
 		return err
 	}
+	closeAll := store.Close
+	var queries projection.Queryer // nil: the store
+	if url := p.Settings.PostgresReplica; url != "" {
+		replica, err := pgstore.OpenReplica(ctx, url, name, pgstore.Options{})
+		if err != nil {
+			return errors.Join(err, store.Close())
+		}
+		queries, closeAll = replica, func() error { return errors.Join(replica.Close(), store.Close()) }
+	}
 	watch := newViewObserver(p, view.Name(), parts)
 	builds, err := projection.OpenBuilds(ctx, projection.BuildsOptions{
 		Options: projection.Options{
 			Store: store, Clock: p.Clock, Log: p.Logger(name), Linger: viewLinger, Replay: p.Admin.ReadRange, DeadLetter: p.deadLetter(name),
 		},
-		View: view, Offsets: p.Admin.Offsets, Watch: watch.observe, Told: watch.told,
+		View: view, Queries: queries, Offsets: p.Admin.Offsets, Watch: watch.observe, Told: watch.told,
+		Scratch: p.scratch, Sensitive: bus.IsPersonal, VerifyRate: p.Settings.Views.VerifyRate, Verified: watch.verified,
 		Consume: func(ctx context.Context, group string, topics []string, build *projection.Projection) error {
 			config := kafka.GroupConfig{Config: p.Kafka, Group: group, Topics: topics, MaxBatch: maxFetch}
 			return kafka.ConsumeGroup(ctx, config, build)
 		},
 	})
 	if err != nil {
-		_ = store.Close() // the error is why it was opened in vain
+		_ = closeAll() // the error is why it was opened in vain
 		return err
 	}
 	r.Store, r.Answers = builds.Store(), builds.Answers()
-	p.Sup.Opened(name+" store", func(context.Context) error { return store.Close() })
+	p.Sup.Opened(name+" store", func(context.Context) error { return closeAll() })
 	p.Sup.Add(daemon.StageViews, daemon.Component{Name: name + " projection", Run: builds.Run})
 	p.operator.addProjection(view.Name(), builds)
 	return nil
+}
+
+// scratch opens a store for what is folded to be compared: in memory, or among the other data if it may be large.
+func (p *Platform) scratch(_ context.Context, large bool) (projection.Store, error) {
+	if !large {
+		return sqlitestore.OpenScratch("")
+	}
+	if err := os.MkdirAll(p.Settings.Data, 0o700); err != nil {
+		return nil, err
+	}
+	return sqlitestore.OpenScratch(p.Settings.Data)
 }
 
 // deadLetter publishes a copy of a message that a view could not fold.

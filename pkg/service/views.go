@@ -10,6 +10,8 @@ import (
 // buildMetrics measure the builds of views.
 type buildMetrics struct {
 	active, building, done, total, rate *prometheus.GaugeVec
+	verified, different                 *prometheus.CounterVec
+	wrong, verifiedAt                   *prometheus.GaugeVec
 }
 
 func newBuildMetrics(registry prometheus.Registerer) *buildMetrics {
@@ -17,12 +19,19 @@ func newBuildMetrics(registry prometheus.Registerer) *buildMetrics {
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		return in.NewGaugeVec(prometheus.GaugeOpts{Name: "orderlane_projection_" + name, Help: help}, []string{"view"})
 	}
+	counter := func(name, help string) *prometheus.CounterVec {
+		return in.NewCounterVec(prometheus.CounterOpts{Name: "orderlane_projection_" + name, Help: help}, []string{"view"})
+	}
 	return &buildMetrics{
-		active:   gauge("active_build", "The number of the build that queries see, 0 while there is none."),
-		building: gauge("building", "The number of the build that is under way, 0 if there is none."),
-		done:     gauge("build_done_records", "Records that the build under way has folded."),
-		total:    gauge("build_total_records", "Records that the build under way has to fold."),
-		rate:     gauge("build_records_per_second", "Records that the build under way folds in a second, in all instances."),
+		verified:   counter("verified_rows_total", "Rows that were compared with a fresh fold."),
+		different:  counter("different_rows_total", "Rows that were found to differ from a fresh fold."),
+		wrong:      gauge("different_rows", "Rows that the last verification found to differ from a fresh fold."),
+		verifiedAt: gauge("verified_timestamp_seconds", "When the last verification ended, in seconds since 1970; 0: there was none yet."),
+		active:     gauge("active_build", "The number of the build that queries see, 0 while there is none."),
+		building:   gauge("building", "The number of the build that is under way, 0 if there is none."),
+		done:       gauge("build_done_records", "Records that the build under way has folded."),
+		total:      gauge("build_total_records", "Records that the build under way has to fold."),
+		rate:       gauge("build_records_per_second", "Records that the build under way folds in a second, in all instances."),
 	}
 }
 
@@ -73,6 +82,17 @@ func (o *viewObserver) told(r projection.Report) {
 		o.parts.view.Ready()
 	} else {
 		o.parts.view.Missing("the view is being built: " + r.Waiting)
+	}
+}
+
+// verified implements projection.BuildsOptions.Verified.
+func (o *viewObserver) verified(v projection.Verification) {
+	m := o.platform.operator.metrics()
+	m.verified.WithLabelValues(o.name).Add(float64(v.Rows))
+	m.different.WithLabelValues(o.name).Add(float64(v.Count))
+	if v.Error == "" {
+		m.wrong.WithLabelValues(o.name).Set(float64(v.Count))
+		m.verifiedAt.WithLabelValues(o.name).Set(float64(v.Ended.Unix()))
 	}
 }
 

@@ -20,6 +20,7 @@ type projectionsCommand struct {
 	Rollback projectionsRollback `cmd:"" help:"Go back to the build of a view that was in use before, once it has caught up."`
 	Cancel   projectionsCancel   `cmd:"" help:"Give up the build of a view that is under way."`
 	Drop     projectionsDrop     `cmd:"" help:"Drop the tables that an older release kept of a view. Processes of that release fail from then on."`
+	Verify   projectionsVerify   `cmd:"" help:"Compare views with a fresh fold of their topics, and name the rows that differ."`
 	Repair   projectionsRepair   `cmd:"" help:"Fold a key anew from its topics."`
 }
 
@@ -161,4 +162,100 @@ func (c *projectionsRepair) Run() error {
 		return nil
 	}
 	return missed
+}
+
+type projectionsVerify struct {
+	adminFlags
+	View   string  `arg:"" optional:"" help:"The view, such as orderview; all, if none is named."`
+	Sample float64 `default:"0.01" help:"The share of the keys that is compared."`
+	All    bool    `help:"Compare every row, also those that add up over keys. Takes as long as a rebuild, and as much room."`
+	Rate   int     `default:"0" placeholder:"N" help:"Records read per second at the most; 0 is no limit."`
+}
+
+// verifyPoll is how often it is asked what a verification has come to.
+const verifyPoll = 300 * time.Millisecond
+
+// Run verifies, and fails if there are differences.
+func (c *projectionsVerify) Run() error {
+	ctx := context.Background()
+	list := projectionsList{c.adminFlags}
+	views, err := list.views()
+	if err != nil {
+		return err
+	}
+	found, different := false, int64(0)
+	for _, v := range views {
+		if c.View != "" && c.View != v.View {
+			continue
+		}
+		found = true
+		result, err := c.verify(ctx, v.View)
+		if err != nil {
+			return err
+		}
+		different += result.Count
+	}
+	switch {
+	case !found:
+		return fmt.Errorf("there is no view %q here", c.View)
+	case different > 0:
+		return fmt.Errorf("%d rows differ", different)
+	}
+	return nil
+}
+
+// verify has one process verify a view, and waits for that.
+func (c *projectionsVerify) verify(ctx context.Context, view string) (*service.Verification, error) {
+	path := "/admin/projections/verify/" + url.PathEscape(view)
+	for _, base := range c.Admin {
+		v, err := ask[*service.Verification](ctx, base, http.MethodPost, fmt.Sprintf("%s?all=%v&sample=%v&rate=%d", path, c.All, c.Sample, c.Rate))
+		if f, ok := fault.Of(err); ok && f.Kind == fault.KindNotFound {
+			continue
+		}
+		number := 0
+		if err == nil {
+			number = v.Number
+		}
+		for err == nil && v.Running {
+			time.Sleep(verifyPoll)
+			if v, err = ask[*service.Verification](ctx, base, http.MethodGet, path); err == nil && v.Number != number {
+				err = fmt.Errorf("the verification of %s was replaced by another one", view)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return v, tellVerification(v)
+	}
+	return nil, fmt.Errorf("no process has the view %s", view)
+}
+
+// tellVerification prints what a verification came to.
+func tellVerification(v *service.Verification) error {
+	if v.Error != "" {
+		return fmt.Errorf("%s could not be verified: %s", v.View, v.Error)
+	}
+	of := "all keys"
+	if !v.All {
+		of = fmt.Sprintf("%d keys", v.Keys)
+	}
+	fmt.Printf("%s, build %d: %d rows of %s compared, %d differ\n", v.View, v.Build, v.Rows, of, v.Count)
+	for _, s := range v.Skipped {
+		fmt.Printf("  not compared: %s\n", cell(s))
+	}
+	if v.Undecided > 0 {
+		fmt.Printf("  %d rows changed each time they were looked at\n", v.Undecided)
+	}
+	for _, d := range v.Differences {
+		column := d.Column
+		if column != "" {
+			column += ": "
+		}
+		mend := "orderlane projections repair " + d.Key + " --view " + v.View
+		if d.Key == "" {
+			mend = "orderlane projections rebuild " + v.View
+		}
+		fmt.Printf("  %s of %s: %s%s, a fresh fold comes to %s\n    mend it by: %s\n", d.Table, cell(d.Row), column, cell(d.Live), cell(d.Fresh), cell(mend))
+	}
+	return nil
 }

@@ -37,7 +37,7 @@ type Options struct {
 
 // Store is a projection.Store in a schema of a PostgreSQL database.
 type Store struct {
-	writer  *pgxpool.Pool // of one connection
+	writer  *pgxpool.Pool // of one connection; nil in a replica
 	readers *pgxpool.Pool
 	schema  string
 }
@@ -92,6 +92,22 @@ func Open(ctx context.Context, url, schema string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// OpenReplica connects to a read-only replica of the database of a store, whose schema is there already.
+// Its Update and Migrate fail.
+func OpenReplica(ctx context.Context, url, schema string, o Options) (*Store, error) {
+	if o.Readers <= 0 {
+		o.Readers = DefaultReaders
+	}
+	readers, err := pool(ctx, url, schema, o.Readers, map[string]string{"jit": "off", "default_transaction_read_only": "on"})
+	if err != nil {
+		return nil, err
+	}
+	return &Store{readers: readers, schema: schema}, nil
+}
+
+// errReplica is what those get who write to a replica.
+var errReplica = errors.New("a replica takes no writes")
+
 func pool(ctx context.Context, url, schema string, size int, settings map[string]string) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -140,6 +156,9 @@ func lookup(q projection.Lookup) (string, error) {
 
 // Update runs fn in a transaction of the writing connection.
 func (s *Store) Update(ctx context.Context, fn func(projection.Tx) error) error {
+	if s.writer == nil {
+		return wrap("begin", errReplica)
+	}
 	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
 	c, err := s.writer.Acquire(ctx)
@@ -173,6 +192,10 @@ func (s *Store) Migrate(ctx context.Context, name string, statements []string) e
 		if err := t.lock(ctx, s.schema); err != nil {
 			return err
 		}
+		// Tables that a crash of the server took back would be missed until the next start.
+		if _, err := t.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
+			return err
+		}
 		if _, err := t.Exec(ctx, `CREATE TABLE IF NOT EXISTS projection_schemas (name TEXT PRIMARY KEY, applied BIGINT NOT NULL)`); err != nil {
 			return err
 		}
@@ -198,7 +221,9 @@ func (s *Store) Migrate(ctx context.Context, name string, statements []string) e
 
 // Close waits for what is under way and closes the connections.
 func (s *Store) Close() error {
-	s.writer.Close()
+	if s.writer != nil {
+		s.writer.Close()
+	}
 	s.readers.Close()
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -40,7 +42,8 @@ type Store struct {
 	closed  chan struct{}
 	once    sync.Once
 	count   int
-	keeper  *sqlitewal.Keeper
+	keeper  *sqlitewal.Keeper // nil in a scratch store
+	scratch string            // a directory to delete
 }
 
 var _ projection.Store = (*Store)(nil)
@@ -79,6 +82,35 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	s.keeper = sqlitewal.New(path)
 	return s, nil
+}
+
+// OpenScratch opens an empty store that is gone when it is closed: in memory, or in a file in a new directory
+// under dir, for what is too large for that. What fits into memory has one connection only.
+func OpenScratch(dir string) (*Store, error) {
+	s := &Store{writer: make(chan *conn, 1), closed: make(chan struct{})}
+	s.readers = s.writer
+	path := ":memory:"
+	if dir != "" {
+		var err error
+		if s.scratch, err = os.MkdirTemp(dir, "scratch-"); err != nil {
+			return nil, fmt.Errorf("projection: open a scratch store: %w", err)
+		}
+		path = filepath.Join(s.scratch, "scratch.db")
+	}
+	c, err := open(path, sqlite.OpenReadWrite|sqlite.OpenCreate, "PRAGMA journal_mode=MEMORY", "PRAGMA synchronous=OFF", "PRAGMA cache_size=-32000")
+	if err != nil {
+		return nil, errors.Join(err, s.remove())
+	}
+	s.writer <- c
+	return s, nil
+}
+
+// remove deletes what a scratch store has left.
+func (s *Store) remove() error {
+	if s.scratch == "" {
+		return nil
+	}
+	return os.RemoveAll(s.scratch)
 }
 
 func open(path string, flags sqlite.OpenFlags, pragmas ...string) (*conn, error) {
@@ -165,7 +197,9 @@ func (s *Store) Update(ctx context.Context, fn func(projection.Tx) error) (err e
 		return err
 	}
 	done = true
-	s.keeper.Committed()
+	if s.keeper != nil {
+		s.keeper.Committed()
+	}
 	return nil
 }
 
@@ -199,11 +233,13 @@ func (s *Store) Close() error {
 	var errs []error
 	s.once.Do(func() {
 		close(s.closed)
-		s.keeper.Close()
+		if s.keeper != nil {
+			s.keeper.Close()
+		}
 		for range s.count {
 			errs = append(errs, (<-s.readers).Close())
 		}
-		errs = append(errs, (<-s.writer).Close())
+		errs = append(errs, (<-s.writer).Close(), s.remove())
 	})
 	return errors.Join(errs...)
 }
