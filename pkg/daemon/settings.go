@@ -85,6 +85,9 @@ func (a AuthSettings) On() bool { return a.JWKSURL != "" || a.JWKSFile != "" || 
 type HTTPSettings struct {
 	BodyLimit int64 `name:"body-limit" env:"ORDERLANE_HTTP_BODY_LIMIT" default:"262144" help:"Bytes of a request's body at the most."`
 	RateLimit int   `name:"rate-limit" env:"ORDERLANE_HTTP_RATE_LIMIT" default:"0" help:"Requests per second and caller at the most; 0 is no limit."`
+
+	Streams          int `name:"streams" env:"ORDERLANE_HTTP_STREAMS" default:"8000" help:"Live streams that are open at once at the most; one costs some 40 KB."`
+	StreamsPerCaller int `name:"streams-per-caller" env:"ORDERLANE_HTTP_STREAMS_PER_CALLER" default:"32" help:"Live streams of one customer, or one of the staff, at the most. Services open them for many, and are not bounded."`
 }
 
 // LogSettings say what the process logs, and how.

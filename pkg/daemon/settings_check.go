@@ -18,6 +18,7 @@ const (
 	minBodyLimit     = 1 << 10   // an order of one line must fit
 	maxBodyLimit     = 768 << 10 // the command made of it fits kafka.MaxMessageBytes, with its headers
 	maxRateLimit     = 1_000_000 // more than one process can serve
+	maxStreams       = 100_000   // 4 GB
 	maxVerifyRate    = 1_000_000
 	maxDrain         = 10 * time.Minute // whoever sends SIGTERM sends SIGKILL sooner than that
 	minRetention     = 24 * time.Hour   // clients may repeat a request for that long
@@ -152,6 +153,8 @@ func (s *Settings) checkBounds() error {
 		within("kafka-session-timeout", s.Kafka.SessionTimeout, minSession, maxSession),
 		within("http-body-limit", s.HTTP.BodyLimit, minBodyLimit, maxBodyLimit),
 		within("http-rate-limit", s.HTTP.RateLimit, 0, maxRateLimit),
+		within("http-streams", s.HTTP.Streams, 1, maxStreams),
+		within("http-streams-per-caller", s.HTTP.StreamsPerCaller, 1, maxStreams),
 		within("drain-deadline", s.DrainDeadline, 0, maxDrain),
 		within("views-verify-rate", s.Views.VerifyRate, 0, maxVerifyRate),
 		within("inventory-reservation-time", s.Inventory.ReservationTime, minReservation, maxReservation),

@@ -180,6 +180,7 @@ func TestABadSettingIsOneLineAndExitCodeTwo(t *testing.T) {
 		"negative body limit":            {[]string{"--http-body-limit=-1"}, "http-body-limit"},
 		"a body larger than messages":    {[]string{"--http-body-limit", strconv.Itoa(kafka.MaxMessageBytes)}, "http-body-limit"},
 		"negative rate":                  {[]string{"--http-rate-limit=-1"}, "http-rate-limit"},
+		"no streams":                     {[]string{"--http-streams=0"}, "http-streams"},
 		"negative drain":                 {[]string{"--drain-deadline=-1s"}, "drain-deadline"},
 		"drain without unit":             {[]string{"--drain-deadline", "10"}, "--drain-deadline"},
 		"outcomes kept too short a time": {[]string{"--outcome-retention", "1h"}, "24h"},

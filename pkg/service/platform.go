@@ -179,6 +179,7 @@ func NewAPI(env *daemon.Env, title, version, description string) (*httpapi.API, 
 	return httpapi.New(httpapi.Options{
 		Title: title, Version: version, Description: description, Addr: s.Listen, Verifier: verifier,
 		MaxBody: s.HTTP.BodyLimit, RateLimit: httpapi.RateLimit{Requests: s.HTTP.RateLimit},
+		MaxStreams: s.HTTP.Streams, MaxStreamsPerCaller: s.HTTP.StreamsPerCaller,
 		Log: env.Logger("http"), Observer: env.Metrics.HTTP(), Clock: env.Clock, Random: rand.Reader,
 	})
 }
