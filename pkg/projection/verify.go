@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -138,6 +139,9 @@ func (v *verifier) run(ctx context.Context) (err error) {
 	if v.result.Keys = int64(len(v.keys)); v.o.All {
 		v.result.Keys = 0
 	}
+	if err := v.tidy(ctx); err != nil {
+		return err
+	}
 	if err := v.plan(ctx); err != nil {
 		return err
 	}
@@ -150,6 +154,17 @@ func (v *verifier) run(ctx context.Context) (err error) {
 		return errors.New("projection: another build became active meanwhile; verify that one")
 	}
 	return nil
+}
+
+// tidy deletes what has had its time from the fresh fold, as upkeep has from the live one.
+func (v *verifier) tidy(ctx context.Context) error {
+	k, ok := v.Builds.o.View.(Keeper)
+	if !ok {
+		return nil
+	}
+	return v.scratch.Update(ctx, func(tx Tx) error {
+		return k.Upkeep(ctx, tx, v.scratch.Dialect(), v.Builds.o.Clock(), math.MaxInt32)
+	})
 }
 
 // scratchProjection folds into a store of its own.
