@@ -57,22 +57,26 @@ type unmarked struct{}
 
 func (unmarked) Mark(kafka.Partition, int64) {}
 
-func openProcess(w *topics, store projection.Store, version int) (*process, error) {
+func openProcess(w *topics, store projection.Store, version int, change ...func(*projection.BuildsOptions)) (*process, error) {
 	p := &process{w: w, view: newOrdersView(version), now: startTime, folding: make(map[*projection.Projection]map[kafka.Partition]int64)}
-	var err error
-	p.Builds, err = projection.OpenBuilds(context.Background(), projection.BuildsOptions{
+	o := projection.BuildsOptions{
 		Options: projection.Options{Store: store, Clock: func() time.Time { return p.now }, Replay: w.replay},
 		View:    p.view, Offsets: w.offsets, Scratch: scratch,
 		Consume: func(ctx context.Context, _ string, _ []string, _ *projection.Projection) error {
 			<-ctx.Done()
 			return nil
 		},
-	})
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	var err error
+	p.Builds, err = projection.OpenBuilds(context.Background(), o)
 	return p, err
 }
 
-func newProcess(t fataler, w *topics, store projection.Store, version int) *process {
-	p, err := openProcess(w, store, version)
+func newProcess(t fataler, w *topics, store projection.Store, version int, change ...func(*projection.BuildsOptions)) *process {
+	p, err := openProcess(w, store, version, change...)
 	must(t, err)
 	return p
 }

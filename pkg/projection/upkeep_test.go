@@ -79,3 +79,38 @@ func TestOldRowsAreDeletedWhileNothingComesIn(t *testing.T) {
 		}
 	})
 }
+
+func TestARowThatTheDatabaseRefusesIsBlamedOnItsRecordAlsoDuringUpkeep(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open func() projection.Store) {
+		w, now := newTopics(), startTime
+		k := &deleter{}
+		in := start(t, w, open(), 1, func(o *projection.Options) {
+			k.ordersView = o.View.(*ordersView)
+			k.Parts = projection.Parts{k.orders} // nothing is read after what is refused was queued
+			o.View, o.Clock = k, func() time.Time { now = now.Add(time.Hour); return now } // it is always time for upkeep
+		})
+		w.event(0, "order-1", "1")
+		w.event(0, "order-2", "refused") // by the store, when it is written
+		w.event(0, "order-3", "1")
+		in.assign(t, w.all()...)
+		s := in.drain(t)
+		want(t, "folded and broken", fmt.Sprint(s.Folded, s.Broken), "2 1")
+		broken, err := in.Broken(t.Context(), "order-2")
+		must(t, err)
+		if len(broken) != 1 || k.deleted == 0 {
+			t.Fatalf("broken are %v, after %d times of upkeep", broken, k.deleted)
+		}
+	})
+}
+
+// deleter is a view whose upkeep is a statement.
+type deleter struct {
+	*ordersView
+	deleted int
+}
+
+func (d *deleter) Upkeep(ctx context.Context, tx projection.Tx, _ projection.Dialect, _ time.Time, _ int) error {
+	d.deleted++
+	_, err := tx.Exec(ctx, "DELETE FROM "+d.commandsT+" WHERE id = $1", "none")
+	return err
+}

@@ -71,7 +71,8 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	s.writer <- w
 	for range o.Readers {
-		r, err := open(path, sqlite.OpenReadWrite|sqlite.OpenWAL, "PRAGMA query_only=ON", "PRAGMA cache_size=-2000")
+		// Queries look at pages where the kernel has them: a look-up would copy some ten of them.
+		r, err := open(path, sqlite.OpenReadWrite|sqlite.OpenWAL, "PRAGMA query_only=ON", "PRAGMA cache_size=-2000", "PRAGMA mmap_size=1073741824")
 		if err != nil {
 			for len(s.readers) > 0 {
 				err = errors.Join(err, (<-s.readers).Close())

@@ -1,0 +1,161 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// gate is a read that waits until it is let through, and tells what it was asked for.
+type gate struct {
+	begun chan []string
+	pass  chan error
+}
+
+func newGate() *gate {
+	return &gate{begun: make(chan []string, 100), pass: make(chan error, 100)}
+}
+
+func (g *gate) read(ctx context.Context, keys []string) (map[string]string, error) {
+	g.begun <- slices.Sorted(slices.Values(keys))
+	select {
+	case err := <-g.pass:
+		if err != nil {
+			return nil, err
+		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	found := make(map[string]string)
+	for _, k := range keys {
+		if k != "nothing" {
+			found[k] = "what is there of " + k
+		}
+	}
+	return found, nil
+}
+
+// asks lets callers ask for keys, and waits until all wait for an answer.
+func asks(t *testing.T, c *Coalescer[string], wg *sync.WaitGroup, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			got, err := c.Get(t.Context(), key)
+			want := "what is there of " + key
+			if key == "nothing" {
+				want = ""
+			}
+			if got != want || err != nil {
+				t.Errorf("%s: %q, %v", key, got, err)
+			}
+		}()
+	}
+}
+
+// waitFor waits until a condition of the coalescer holds.
+func waitFor(t *testing.T, c *Coalescer[string], what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		c.mu.Lock()
+		done := ok()
+		c.mu.Unlock()
+		if done {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain until ", what)
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestCallersWhoComeWhileReadsAreUnderWayAreAnsweredByOne(t *testing.T) {
+	g := newGate()
+	c := NewCoalescer(g.read)
+	var wg sync.WaitGroup
+	asks(t, c, &wg, "a")
+	first := <-g.begun
+	asks(t, c, &wg, "b")
+	second := <-g.begun
+	asks(t, c, &wg, "a", "c", "nothing", "c", "d")
+	waitFor(t, c, "four keys wait", func() bool { return len(c.queue) == 4 })
+	for range 3 {
+		g.pass <- nil
+	}
+	if third := <-g.begun; fmt.Sprint(first, second, third) != "[a] [b] [a c d nothing]" {
+		t.Errorf("the reads were %v, %v, %v: one that had begun may not have seen what a later caller waits for", first, second, third)
+	}
+	wg.Wait()
+	waitFor(t, c, "nothing is under way", func() bool { return c.under == 0 && len(c.waiting) == 0 })
+}
+
+func TestAReadIsForSoManyKeysOnly(t *testing.T) {
+	g := newGate()
+	c := NewCoalescer(g.read)
+	var wg sync.WaitGroup
+	asks(t, c, &wg, "a")
+	<-g.begun
+	asks(t, c, &wg, "b")
+	<-g.begun
+	for i := range coalesceKeys + 1 {
+		asks(t, c, &wg, fmt.Sprint(i))
+	}
+	waitFor(t, c, "all wait", func() bool { return len(c.queue) == coalesceKeys+1 })
+	for range 4 {
+		g.pass <- nil
+	}
+	wg.Wait()
+	if a, b := len(<-g.begun), len(<-g.begun); a+b != coalesceKeys+1 || max(a, b) > coalesceKeys {
+		t.Errorf("reads of %d and %d keys", a, b)
+	}
+}
+
+func TestAReadThatFailsIsThatOfItsCallersOnly(t *testing.T) {
+	failure := errors.New("the database is away")
+	g := newGate()
+	c := NewCoalescer(g.read)
+	g.pass <- failure
+	if _, err := c.Get(t.Context(), "a"); !errors.Is(err, failure) {
+		t.Errorf("got %v", err)
+	}
+	g.pass <- nil
+	if got, err := c.Get(t.Context(), "a"); got == "" || err != nil {
+		t.Errorf("afterwards: %q, %v", got, err)
+	}
+	panics := NewCoalescer(func(context.Context, []string) (map[string]string, error) { panic("a bug") })
+	for range 3 {
+		if _, err := panics.Get(t.Context(), "a"); err == nil {
+			t.Error("a read that panics has an answer")
+		}
+	}
+}
+
+func TestACallerWhoLeavesTakesNobodyAlong(t *testing.T) {
+	g := newGate()
+	c := NewCoalescer(g.read)
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan error)
+	go func() {
+		_, err := c.Get(ctx, "a")
+		gone <- err
+	}()
+	<-g.begun
+	leave()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("left with %v", err)
+	}
+	var wg sync.WaitGroup
+	asks(t, c, &wg, "b")
+	<-g.begun
+	g.pass <- nil // the read of who has left has gone on
+	g.pass <- nil
+	wg.Wait()
+	waitFor(t, c, "nothing is under way", func() bool { return c.under == 0 })
+}
