@@ -6,7 +6,8 @@
 // instance follows the topics itself, without a consumer group, and only while somebody listens. The
 // id of an event says where its stream stands in each partition that it depends on, so whichever
 // instance a client comes back to goes on from there: from the events that it has in memory, or from
-// the topic. What is too old for that ends in ErrTooOld, and the client has to read anew what it shows.
+// the topic. Where that is too much, or gone, or not true any more, the client has to read anew what it
+// shows, and to begin where that was as of.
 //
 // Events of one partition are sent in its order and at least once. The hub waits for no client: one
 // that does not keep up is cut off, and comes back with the id of the last event that it got.
@@ -29,18 +30,10 @@ type Event struct {
 	Time       time.Time // when it happened; it orders what is caught up on
 	Restricted bool      // for streams that may see what is restricted
 
-	// Reset says that what was told before of the record's partition may not be so any more: every
-	// stream that depends on the partition gets it, whatever its key.
-	Reset bool
-}
-
-// NameReset is the name of events that tell a client to read anew what it shows.
-const NameReset = "reset"
-
-// Reset is the event that tells clients to read anew what they show. The reason is a code of
-// letters and underscores.
-func Reset(reason string, at time.Time) Event {
-	return Event{Name: NameReset, Data: []byte(`{"reason":"` + reason + `"}`), Time: at, Reset: true}
+	// TakenBack says that what was told before of the record's partition may not be so any more. It is
+	// not sent: every stream that depends on the partition ends at it, whatever its key, and cannot be
+	// resumed from before it (ErrTakenBack).
+	TakenBack bool
 }
 
 // Source is where the hub reads topics: Kafka, or a broker in memory.
@@ -109,6 +102,8 @@ var (
 	ErrForeignID = errors.New("live: the event id is of another stream")
 	// ErrTooOld says that what has happened since is more than may be caught up on, or gone.
 	ErrTooOld = errors.New("live: there is too much to catch up on, or it is gone")
+	// ErrTakenBack says that some of what was told may not be so any more.
+	ErrTakenBack = errors.New("live: what was told before was taken back")
 	// ErrNotStanding says that the topics cannot be followed at present.
 	ErrNotStanding = errors.New("live: the topics cannot be followed at present")
 	// ErrSlow says that the client did not keep up.

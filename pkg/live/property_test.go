@@ -43,7 +43,7 @@ func decode(r *kafka.Record) (Event, bool) {
 	case "noise":
 		return Event{}, false
 	case "reset":
-		return Reset("taken_back", r.Time), true
+		return Event{TakenBack: true, Time: r.Time}, true
 	}
 	return Event{Name: "n", Key: strings.ToLower(key), Data: []byte(n), Time: r.Time, Restricted: key != strings.ToLower(key)}, true
 }
@@ -200,7 +200,7 @@ func (c *client) connect(i *instance) {
 			c.stream = s
 			return
 		}
-		if !errors.Is(err, ErrTooOld) {
+		if !errors.Is(err, ErrTooOld) && !errors.Is(err, ErrTakenBack) {
 			c.t.Fatalf("client of %q comes back: %v", c.key, err)
 		}
 		c.resets++
@@ -257,15 +257,6 @@ func (c *client) take(f frame) {
 	c.id = f.id
 	switch f.event {
 	case "", "ready":
-	case NameReset: // it reads everything anew, so it knows all that was before
-		c.resets++
-		at, err := parseID(f.id, c.stream.mark, len(c.stream.parts))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		for i, part := range c.stream.parts {
-			c.knows[c.stream.tail.parts[part]] = at[i]
-		}
 	default:
 		n, err := strconv.Atoi(f.data)
 		if err != nil {
@@ -284,7 +275,7 @@ func (c *client) take(f frame) {
 // missedNone fails if there are events of the client before an offset that it does not know.
 func (c *client) missedNone(p kafka.Partition, before int64) {
 	for _, r := range c.log[p][c.knows[p]:before] {
-		if e, ok := decode(&r); ok && !e.Reset && (c.key == "" || c.key == e.Key && !e.Restricted) {
+		if e, ok := decode(&r); ok && !e.TakenBack && (c.key == "" || c.key == e.Key && !e.Restricted) {
 			c.t.Fatalf("client of %q was not told of %s at %s/%d/%d", c.key, r.Value, p.Topic, p.ID, r.Offset)
 		}
 	}
@@ -354,10 +345,9 @@ func clientsComeBack(t *rapid.T, resumed, reset *int) {
 		i.deliver(t, -1)
 	}
 	for _, c := range w.clients {
-		if c.stream == nil {
+		for c.step(-1); c.stream == nil; c.step(-1) { // and again, where something was taken back
 			c.connect(w.instances[0])
 		}
-		c.step(-1)
 		c.beat()
 		for i, part := range c.stream.parts {
 			c.missedNone(c.stream.tail.parts[part], c.stream.at[i])

@@ -4,22 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
 // Resume returns the stream of a scope from behind the event with that id on, whichever instance has
-// sent it. It refuses with ErrMalformedID, ErrForeignID, ErrTooOld or ErrNotStanding.
+// sent it. It refuses with ErrMalformedID, ErrForeignID, ErrTooOld, ErrTakenBack or ErrNotStanding.
 func (h *Hub) Resume(ctx context.Context, scope Scope, id string) (*Stream, error) {
-	return h.open(ctx, scope, func(s *Stream) (err error) {
+	s, err := h.open(ctx, scope, func(s *Stream) (err error) {
 		s.at, err = parseID(id, s.mark, len(s.parts))
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(s.backlog, func(it item) bool { return it.event.TakenBack }) {
+		s.Close()
+		h.o.Metrics.resets.Inc()
+		return nil, ErrTakenBack
+	}
+	return s, nil
 }
 
 // From returns the stream of a scope from given offsets on; partitions that are not named are told of
-// from their start. It refuses with ErrTooOld or ErrNotStanding.
+// from their start. If something is taken back after them, the stream ends there. It refuses with ErrTooOld or ErrNotStanding.
 func (h *Hub) From(ctx context.Context, scope Scope, offsets map[kafka.Partition]int64) (*Stream, error) {
 	return h.open(ctx, scope, func(s *Stream) error {
 		for _, part := range s.parts {
@@ -139,14 +149,10 @@ func (c *catchUp) join() (gaps, ahead []missing, err error) {
 	return nil, nil, nil
 }
 
-// find notes an event that the stream has missed. Where it says that what was before may not be so,
-// that is left out.
+// find notes an event that the stream has missed.
 func (c *catchUp) find(place int, offset int64, e *Event) {
 	if !c.stream.wants(e) {
 		return
-	}
-	if e.Reset {
-		c.found[place] = c.found[place][:0]
 	}
 	c.found[place] = append(c.found[place], item{int32(place), offset, e})
 }

@@ -65,7 +65,7 @@ func (s *Stream) place(part int) int {
 
 // wants reports whether an event is for this stream.
 func (s *Stream) wants(e *Event) bool {
-	return e.Reset || (s.scope.Key == "" || s.scope.Key == e.Key) && (s.scope.Restricted || !e.Restricted)
+	return e.TakenBack || (s.scope.Key == "" || s.scope.Key == e.Key) && (s.scope.Restricted || !e.Restricted)
 }
 
 // push puts an event of a partition into the queue if it is for this stream, or cuts the stream off if
@@ -74,13 +74,6 @@ func (s *Stream) push(part int, offset int64, e *Event) {
 	if i := s.place(part); i >= 0 && offset >= s.from[i] && s.wants(e) {
 		s.enqueue(item{int32(i), offset, e})
 	}
-}
-
-// gap tells that events before an offset may be missing, which is the next one to come.
-func (s *Stream) gap(part int, offset int64, e *Event) {
-	i := s.place(part)
-	s.from[i] = offset
-	s.enqueue(item{int32(i), offset - 1, e})
 }
 
 func (s *Stream) enqueue(it item) {
@@ -110,8 +103,8 @@ func (s *Stream) take() (items []item, then position, ok bool) {
 	return items, then, !s.cut
 }
 
-// Run sends events until ctx ends, which is no error, until the client has not kept up (ErrSlow), or
-// until send fails. send gets whole events in SSE's form, and must not keep the bytes; it decides how
+// Run sends events until ctx ends, or until something is taken back, neither of which is an error, until
+// the client has not kept up (ErrSlow), or until send fails. send gets whole events in SSE's form, and must not keep the bytes; it decides how
 // long a client may take. The first event, unless nil, is sent before all others, and what it says is
 // as of the place at which the stream begins.
 func (s *Stream) Run(ctx context.Context, first *Event, send func([]byte) error) error {
@@ -121,7 +114,7 @@ func (s *Stream) Run(ctx context.Context, first *Event, send func([]byte) error)
 		s.tail.hub.o.Metrics.cut.Inc()
 		return ErrSlow
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, ErrTakenBack) {
 		return nil
 	}
 	return err
@@ -189,6 +182,14 @@ func (s *Stream) send(ctx context.Context, items []item, then position, send fun
 	defer buffers.Put(buffer)
 	out := (*buffer)[:0]
 	for n, it := range items {
+		if it.event.TakenBack {
+			if len(out) > 0 {
+				if err := send(out); err != nil {
+					return err
+				}
+			}
+			return ErrTakenBack
+		}
 		s.at[it.part] = it.offset + 1
 		last := n == len(items)-1
 		if last {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/orderlane/orderlane/pkg/kafka"
 )
@@ -104,7 +103,8 @@ func (t *tail) layOut(parts []kafka.Partition, held map[kafka.Partition]kafka.Ra
 }
 
 // mend looks, after the topics could not be followed for a time, whether they are the same still. Where
-// records are gone before they were read, or a topic was made anew, clients have to read anew.
+// records are gone before they were read, or a topic was made anew, streams end: they cannot be resumed
+// from there, and clients are told so when they come back.
 func (t *tail) mend(held map[kafka.Partition]kafka.Range) {
 	for i, p := range t.parts {
 		r := held[p]
@@ -115,9 +115,8 @@ func (t *tail) mend(held map[kafka.Partition]kafka.Range) {
 		at := min(max(t.next[i], r.First), r.Last)
 		t.next[i], t.ends[i] = at, r.Last
 		t.rings[i].clear(at)
-		reset := Reset("gap", time.Time{})
 		for _, s := range t.of(i) {
-			s.gap(i, at, &reset)
+			s.enqueue(item{event: &Event{TakenBack: true}})
 		}
 	}
 }
@@ -164,7 +163,7 @@ func (t *tail) Deliver(_ context.Context, recs []kafka.Record) error {
 }
 
 func (t *tail) dispatch(part int, it item) {
-	if it.event.Reset {
+	if it.event.TakenBack {
 		for _, s := range t.of(part) {
 			s.push(part, it.offset, it.event)
 		}

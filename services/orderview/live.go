@@ -40,7 +40,7 @@ type Changed struct {
 // Begun is what a live stream begins with. It stands where the order view stood at that moment, so who
 // reads now what the stream is about, and then follows it, misses nothing.
 type Begun struct {
-	Reason           string          `json:"reason,omitzero" required:"false" enum:"too_old,gap,taken_back" doc:"Of a reset: why what you know may have holes"`
+	Reason           string          `json:"reason,omitzero" required:"false" enum:"too_old,taken_back" doc:"Of a reset: why what you know may have holes"`
 	OrderID          string          `json:"order_id,omitzero" required:"false"`
 	Status           ordering.Status `json:"status,omitzero" required:"false"`
 	PaymentStatus    payments.Status `json:"payment_status,omitzero" required:"false"`
@@ -51,8 +51,9 @@ type Begun struct {
 // know all types of events, and after what they begin with.
 const (
 	nameReady     = "ready"
-	reasonTooOld  = "too_old"
-	reasonTaken   = "taken_back"
+	nameReset     = "reset"
+	reasonTooOld  = "too_old"       // too much has happened meanwhile, or it is gone
+	reasonTaken   = "taken_back"    // a log was restored, and some of what was told has never happened
 	viewBehindFor = 5 * time.Second // when to come back to a view that has too much to catch up on
 )
 
@@ -69,7 +70,7 @@ func tellLive(r *kafka.Record) (live.Event, bool) {
 		return live.Event{}, false // the view breaks the key, and says so
 	}
 	if e.Type == bus.TypeEpochBegan {
-		return live.Reset(reasonTaken, e.Time), true
+		return live.Event{TakenBack: true, Time: e.Time}, true
 	}
 	of := bus.ResourceOf(e.Subject)
 	if !liveNames[of.Type] {
@@ -145,7 +146,7 @@ func (t topics) Consume(ctx context.Context, names []string, h kafka.BatchHandle
 // begin opens a stream. show says where what it is about stands, or refuses who may not see it.
 func (l *liveStreams) begin(ctx context.Context, scope live.Scope, lastID string, show func() (Begun, error)) (httpapi.StreamFunc, error) {
 	if lastID == "" {
-		return l.fresh(ctx, scope, nameReady, show)
+		return l.fresh(ctx, scope, "", show)
 	}
 	if _, err := show(); err != nil {
 		return nil, err
@@ -153,7 +154,9 @@ func (l *liveStreams) begin(ctx context.Context, scope live.Scope, lastID string
 	s, err := l.hub.Resume(ctx, scope, lastID)
 	switch {
 	case errors.Is(err, live.ErrTooOld):
-		return l.fresh(ctx, scope, live.NameReset, show)
+		return l.fresh(ctx, scope, reasonTooOld, show)
+	case errors.Is(err, live.ErrTakenBack):
+		return l.fresh(ctx, scope, reasonTaken, show)
 	case errors.Is(err, live.ErrMalformedID):
 		return nil, badEventID("malformed_last_event_id", "the Last-Event-ID header is no id of ours; send it as it was received, or leave it out")
 	case errors.Is(err, live.ErrForeignID):
@@ -165,8 +168,8 @@ func (l *liveStreams) begin(ctx context.Context, scope live.Scope, lastID string
 }
 
 // fresh opens a stream where the view stands. What the client reads from the view afterwards has all
-// that was before, and the stream tells what comes.
-func (l *liveStreams) fresh(ctx context.Context, scope live.Scope, name string, show func() (Begun, error)) (httpapi.StreamFunc, error) {
+// that was before, and the stream tells what comes. The reason, if there is one, is why the client has to.
+func (l *liveStreams) fresh(ctx context.Context, scope live.Scope, reason string, show func() (Begun, error)) (httpapi.StreamFunc, error) {
 	at, err := l.view.Answers.Reached(ctx, liveTopics...)
 	if err != nil {
 		return nil, err
@@ -175,8 +178,9 @@ func (l *liveStreams) fresh(ctx context.Context, scope live.Scope, name string, 
 	if err != nil {
 		return nil, err
 	}
-	if name == live.NameReset {
-		begun.Reason = reasonTooOld
+	name := nameReady
+	if begun.Reason = reason; reason != "" {
+		name = nameReset
 	}
 	data, err := bus.Encode(&begun)
 	if err != nil {

@@ -19,8 +19,7 @@ const liveDoc = `Server-Sent Events, from the moment on at which ` + "`ready`" +
 
 - **At least once, and in order** within each ` + "`stream`" + `; between streams there is no order.
 - **Resuming**: send the last ` + "`id`" + ` as ` + "`Last-Event-ID`" + `, to any instance, as browsers do by themselves. Ids without an event come with heartbeats: keep
-  them too. What happened meanwhile follows. If that is too much, or not there any more, the stream begins with ` + "`reset`" + ` instead: read anew what you show. A ` + "`reset`" + `
-  in the middle of a stream says the same.
+  them too. What happened meanwhile follows. If that is too much, or not there any more, the stream begins with ` + "`reset`" + ` instead of ` + "`ready`" + `: read anew what you show.
 - **It ends** when the process stops or the token expires, and when the client does not keep up: come back with the last id after what ` + "`retry`" + ` says.
 - A comment or an id comes at least every 15 seconds. If nothing has come for a minute, the connection is gone.
 - The token goes into the ` + "`Authorization`" + ` header, as everywhere. ` + "`EventSource`" + ` of browsers cannot send one: use ` + "`fetch`" + ` and read its body.`
@@ -38,7 +37,7 @@ func liveOperation(api huma.API, path, id, summary, about string) huma.Operation
 	changed, begun := reflect.TypeFor[Changed](), reflect.TypeFor[Begun]()
 	httpapi.DescribeEvents(api, &op, "Events, until one of both sides ends it", []httpapi.EventType{
 		{Name: nameReady, Doc: "The first event of a stream that is not resumed", Data: begun},
-		{Name: live.NameReset, Doc: "What you know may have holes: read it anew", Data: begun},
+		{Name: nameReset, Doc: "The first event of one that could not be resumed: what you know may have holes, or not be so", Data: begun},
 		{Name: orderCategory, Doc: "Something happened to the order", Data: changed},
 		{Name: payments.Category, Doc: "Something happened to its payment", Data: changed},
 		{Name: shipping.CategoryShipment, Doc: "Something happened to a shipment", Data: changed},

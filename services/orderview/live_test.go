@@ -63,7 +63,7 @@ func (f following) Consume(ctx context.Context, topics []string, h kafka.BatchHa
 func newLiveWorld(t *testing.T) *liveWorld {
 	w := &liveWorld{world: newWorld(t), published: make(chan struct{}, 1)}
 	hub := live.New(live.Options{Topics: liveTopics, Source: following{w.Broker, w.published}, Decode: tellLive})
-	(&queries{Reader: w.Reader}).registerLive(w.api.API, &liveStreams{hub, w.Reader})
+	newQueries(w.Reader, later).registerLive(w.api.API, &liveStreams{hub, w.Reader})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- hub.Run(ctx) }()
@@ -285,12 +285,15 @@ func TestAFutureThatIsLostIsToBeReadAnew(t *testing.T) {
 		e := bus.Envelope{ID: "e2", Type: bus.TypeEpochBegan, Position: 1, Epoch: "2-e2"}
 		r := e.Record(p.Topic, []byte(bus.EpochKey), []byte(`{"epoch":"2-e2","after":1}`))
 		r.Partition = p.ID
-		if err := w.Broker.Producer().Publish(t.Context(), []kafka.Record{r}); err != nil {
-			t.Fatal(err)
-		}
+		w.happens(r)
 	}
-	w.poke()
-	c.tells("reset taken_back")
+	if got := c.next(); got != "EOF" {
+		t.Fatalf("it tells of %q, and does not end", got)
+	}
+	c = w.follow(ada, orderPath(1), "Last-Event-ID", c.id)
+	c.tells("reset placed taken_back")
+	w.happens(w.addressChanged(1, 2))
+	c.tells("order order_address_changed placed")
 }
 
 func TestNobodyFollowsWhatIsNotTheirs(t *testing.T) {
