@@ -57,7 +57,7 @@ func TestAnOrderAsOfATimeIsWhatAViewOfThatTimeShowed(t *testing.T) {
 		if rapid.Bool().Draw(rt, "at an event") {
 			seconds = float64(int(seconds))
 		}
-		then, version := earlier(t, views, seconds)
+		then, version := w.earlier(views, seconds)
 		for _, as := range []httpapi.Caller{staff, ada} {
 			want := but(t, then.api.Get(as, "/v1/orders/"+orderID(1)))
 			if got := but(t, w.asOf(as, 1, after(seconds)), "as_of"); got != want {
@@ -74,14 +74,13 @@ func TestAnOrderAsOfATimeIsWhatAViewOfThatTimeShowed(t *testing.T) {
 
 // earlier is a view that has folded the story up to some seconds after noon, and the order's version
 // by then. Views are kept by how much they have folded.
-func earlier(t *testing.T, views map[int]*world, seconds float64) (w *world, version int64) {
-	t.Helper()
-	w = newWorld(t)
+func (w *world) earlier(views map[int]*world, seconds float64) (then *world, version int64) {
+	w.t.Helper()
 	var by []kafka.Record
 	for _, r := range append([]kafka.Record{w.personal(1, 1, "12 St James Square")}, w.story(1)...) {
 		e, err := bus.EnvelopeOf(&r)
 		if err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 		if e.Time.Sub(servicetest.Noon).Seconds() > seconds {
 			continue
@@ -92,8 +91,8 @@ func earlier(t *testing.T, views map[int]*world, seconds float64) (w *world, ver
 		}
 	}
 	if views[len(by)] == nil {
-		w.Fold(by...)
-		views[len(by)] = w
+		views[len(by)] = newWorld(w.t)
+		views[len(by)].Fold(by...)
 	}
 	return views[len(by)], version
 }

@@ -66,7 +66,7 @@ func (w *world) life(n int) []kafka.Record {
 	}
 }
 
-func shipmentID(n int) string { return fmt.Sprintf("00000000-0000-5000-8000-0000000001%02d", n) }
+func shipmentID(n int) string { return fmt.Sprintf("00000000-0000-5000-8000-01%010d", n) }
 
 func TestAnOrderIsShownWithAllThatBelongsToIt(t *testing.T) {
 	w := newWorld(t)

@@ -7,6 +7,7 @@ import (
 	"github.com/orderlane/orderlane/api/ordering"
 	"github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/projection"
 	"github.com/orderlane/orderlane/pkg/service"
 )
 
@@ -76,31 +77,60 @@ func (o *Order) tokens() httpapi.Tokens { return o.shown }
 // queries answer the service's reads.
 type queries struct {
 	*service.Reader
-	clock func() time.Time
+	clock  func() time.Time
+	orders *projection.Coalescer[*raw]
 }
 
-// orderNowOr returns one order as it stands or, if as_of says something, as it stood.
-func (q *queries) orderNowOr(ctx context.Context, id, asOf string, p *httpapi.ReadParams) (*Order, error) {
-	if asOf != "" {
-		return q.orderAsOf(ctx, id, asOf, p)
-	}
-	return q.order(ctx, id, p)
+func newQueries(r *service.Reader, clock func() time.Time) *queries {
+	return &queries{Reader: r, clock: clock, orders: projection.NewCoalescer(func(ctx context.Context, ids []string) (map[string]*raw, error) {
+		return readRaw(ctx, r.Store, r.Store.Dialect(), ids)
+	})}
 }
 
-// order returns one order, if the caller may see it.
-func (q *queries) order(ctx context.Context, id string, p *httpapi.ReadParams) (*Order, error) {
+// stands reads one order as it stands, if the caller may see it.
+func (q *queries) stands(ctx context.Context, id string, p *httpapi.ReadParams) (*raw, error) {
 	if err := q.Fresh(ctx, p); err != nil {
 		return nil, err
 	}
-	w, err := q.whole(ctx, id)
+	r, err := q.orders.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	caller := httpapi.CallerOf(ctx)
-	if w == nil || !caller.Staff() && w.order.doc.CustomerID != caller.ID {
+	if caller := httpapi.CallerOf(ctx); r == nil || r.shown() < 1 || !caller.Staff() && r.customer != caller.ID {
 		return nil, q.missing(ctx, id)
 	}
-	o := w.show(caller.Staff())
-	o.Stale, err = q.staleOf(ctx, o.shown)
-	return o, err
+	return r, nil
+}
+
+// order returns one order as it stands, if the caller may see it.
+func (q *queries) order(ctx context.Context, id string, p *httpapi.ReadParams) (*Order, error) {
+	r, err := q.stands(ctx, id, p)
+	if err != nil {
+		return nil, err
+	}
+	return r.show(httpapi.CallerOf(ctx).Staff())
+}
+
+// answerOrder answers with one order as it stands; or that the caller has it already, which takes
+// no look into documents.
+func (q *queries) answerOrder(ctx context.Context, id string, in *httpapi.Conditional) (*httpapi.Tagged[Order], error) {
+	r, err := q.stands(ctx, id, &in.ReadParams)
+	if err != nil {
+		return nil, err
+	}
+	tokens := r.tokens()
+	stale, err := q.staleOf(ctx, tokens)
+	if err != nil {
+		return nil, err
+	}
+	etag := httpapi.ETag(tokens)
+	if stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
+		return nil, httpapi.NotModified(etag)
+	}
+	o, err := r.show(httpapi.CallerOf(ctx).Staff())
+	if err != nil {
+		return nil, err
+	}
+	o.Stale = stale
+	return &httpapi.Tagged[Order]{ETag: etag, Body: o}, nil
 }

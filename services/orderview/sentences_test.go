@@ -37,8 +37,8 @@ func told() (events []api.Message) {
 	return events
 }
 
-// filled is a value of a type with something in every field.
-func filled(t reflect.Type, example string) reflect.Value {
+// example is a value of a type with something in every field.
+func example(t reflect.Type, text string) reflect.Value {
 	v := reflect.New(t).Elem()
 	if t == reflect.TypeFor[time.Time]() {
 		v.Set(reflect.ValueOf(servicetest.Noon))
@@ -46,26 +46,26 @@ func filled(t reflect.Type, example string) reflect.Value {
 	}
 	switch t.Kind() {
 	case reflect.String:
-		v.SetString(example)
+		v.SetString(text)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(2)
 	case reflect.Slice:
-		v.Set(reflect.Append(v, filled(t.Elem(), example)))
+		v.Set(reflect.Append(v, example(t.Elem(), text)))
 	case reflect.Struct:
 		for i := range t.NumField() {
 			f := t.Field(i)
-			example := f.Tag.Get("example")
-			if example == "" {
-				example, _, _ = strings.Cut(f.Tag.Get("json"), ",")
-				example = strings.ReplaceAll(example, "_", "-")
+			text := f.Tag.Get("example")
+			if text == "" {
+				text, _, _ = strings.Cut(f.Tag.Get("json"), ",")
+				text = strings.ReplaceAll(text, "_", "-")
 			}
-			switch example {
+			switch text {
 			case "1299":
 				v.Field(i).SetInt(1299)
 			case "currency":
 				v.Field(i).SetString("EUR")
 			default:
-				v.Field(i).Set(filled(f.Type, example))
+				v.Field(i).Set(example(f.Type, text))
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func TestEveryPublicEventOfAnOrderIsToldInASentence(t *testing.T) {
 			t.Errorf("%s has no sentence", e.Type)
 			continue
 		}
-		data, err := bus.Encode(filled(reflect.TypeOf(e.Body), "").Interface())
+		data, err := bus.Encode(example(reflect.TypeOf(e.Body), "").Interface())
 		if err != nil {
 			t.Fatal(err)
 		}

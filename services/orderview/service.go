@@ -15,7 +15,7 @@ const Service = "orderview"
 // Add adds the order view to a process: it consumes ordering's events and personal data, the
 // command topics and the outcomes, and answers queries for orders and commands.
 func Add(p *service.Platform) {
-	q := &queries{Reader: p.AddRead(Service, newView(p.Settings.OutcomeRetention)), clock: p.Clock}
+	q := newQueries(p.AddRead(Service, newView(p.Settings.OutcomeRetention)), p.Clock)
 	q.register(p.API)
 	q.registerLive(p.API, addLive(p, q))
 }
@@ -32,7 +32,11 @@ func (q *queries) register(api huma.API) {
 			httpapi.Conditional
 		},
 		) (*httpapi.Tagged[Order], error) {
-			order, err := q.orderNowOr(ctx, httpapi.CanonicalID(in.ID), in.AsOf, &in.ReadParams)
+			id := httpapi.CanonicalID(in.ID)
+			if in.AsOf == "" {
+				return q.answerOrder(ctx, id, &in.Conditional)
+			}
+			order, err := q.orderAsOf(ctx, id, in.AsOf, &in.ReadParams)
 			return httpapi.Answer(unless(&in.Conditional, err == nil && order.Stale != nil), order, err, (*Order).tokens)
 		})
 	huma.Register(api, query("/v1/orders/{id}/timeline", "get-order-timeline", "What happened to an order, oldest first", "orders"),

@@ -37,9 +37,12 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	w := &world{View: servicetest.NewView(t, newView(0)), api: servicetest.NewAPI(t), t: t}
-	(&queries{Reader: w.Reader, clock: func() time.Time { return servicetest.Noon.Add(time.Hour) }}).register(w.api.API)
+	newQueries(w.Reader, later).register(w.api.API)
 	return w
 }
+
+// later is when the view is asked.
+func later() time.Time { return servicetest.Noon.Add(time.Hour) }
 
 func orderID(n int) string { return fmt.Sprintf("00000000-0000-5000-8000-%012d", n) }
 

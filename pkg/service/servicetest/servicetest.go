@@ -135,11 +135,6 @@ type View struct {
 // NewView returns an empty view whose topics have two partitions each.
 func NewView(t testing.TB, view projection.View) *View {
 	t.Helper()
-	var topics []kafka.TopicSpec
-	for _, s := range view.Sources() {
-		topics = append(topics, kafka.TopicSpec{Name: s.Topic, Partitions: 2})
-	}
-	broker := memkafka.New(Clock, topics...)
 	store, err := sqlitestore.Open(filepath.Join(t.TempDir(), "view.db"), sqlitestore.Options{Readers: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -149,6 +144,17 @@ func NewView(t testing.TB, view projection.View) *View {
 			t.Error(err)
 		}
 	})
+	return NewViewIn(t, view, store)
+}
+
+// NewViewIn is NewView in a store of the caller's, such as one in PostgreSQL.
+func NewViewIn(t testing.TB, view projection.View, store projection.Store) *View {
+	t.Helper()
+	var topics []kafka.TopicSpec
+	for _, s := range view.Sources() {
+		topics = append(topics, kafka.TopicSpec{Name: s.Topic, Partitions: 2})
+	}
+	broker := memkafka.New(Clock, topics...)
 	p, err := projection.New(t.Context(), projection.Options{View: view, Store: store, Clock: Clock, Replay: broker.ReadRange})
 	if err != nil {
 		t.Fatal(err)
@@ -173,6 +179,30 @@ func (v *View) Fold(records ...kafka.Record) {
 		}
 		if _, err := v.Projection.Step(v.t.Context()); err != nil {
 			v.t.Fatal(err)
+		}
+	}
+}
+
+// foldBatch is how many records FoldAll takes from a partition at once.
+const foldBatch = 500
+
+// FoldAll publishes records and folds them in batches, for tests that need many: in the order of
+// their partitions, and in none between them.
+func (v *View) FoldAll(records ...kafka.Record) {
+	v.t.Helper()
+	if err := v.Broker.Producer().Publish(v.t.Context(), records); err != nil {
+		v.t.Fatal(err)
+	}
+	for {
+		n, err := v.consumer.StepAny(foldBatch)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		if _, err := v.Projection.Step(v.t.Context()); err != nil {
+			v.t.Fatal(err)
+		}
+		if n == 0 {
+			return
 		}
 	}
 }

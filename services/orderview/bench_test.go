@@ -1,0 +1,130 @@
+package orderview
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/orderlane/orderlane/e2e/realparts"
+	"github.com/orderlane/orderlane/pkg/kafka"
+	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/pkg/projection/pgstore"
+	"github.com/orderlane/orderlane/pkg/projection/sqlitestore"
+	"github.com/orderlane/orderlane/pkg/service/servicetest"
+)
+
+// Of the benchmarks of reads.
+const (
+	benchOrders  = 20_000
+	benchCallers = 64 // at once
+)
+
+// stores are the read stores, each empty.
+func stores(t testing.TB) map[string]func() projection.Store {
+	return map[string]func() projection.Store{
+		"sqlite": func() projection.Store {
+			s, err := sqlitestore.Open(t.TempDir()+"/view.db", sqlitestore.Options{})
+			return closing(t, s, err)
+		},
+		"postgres": func() projection.Store {
+			s, err := pgstore.Open(t.Context(), realparts.Postgres(t), "orderview", pgstore.Options{})
+			return closing(t, s, err)
+		},
+	}
+}
+
+func closing(t testing.TB, s projection.Store, err error) projection.Store {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func newWorldIn(t testing.TB, store projection.Store) *world {
+	w := &world{View: servicetest.NewViewIn(t, newView(0), store), api: servicetest.NewAPI(t), t: t}
+	newQueries(w.Reader, later).register(w.api.API)
+	return w
+}
+
+// nowhere takes an answer and keeps its status.
+type nowhere struct {
+	header http.Header
+	status int
+	bytes  int
+}
+
+func (n *nowhere) Header() http.Header { return n.header }
+func (n *nowhere) WriteHeader(s int)   { n.status = s }
+func (n *nowhere) Write(b []byte) (int, error) {
+	n.bytes += len(b)
+	return len(b), nil
+}
+
+// cpu is the time that this process has been at work.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail for the process itself
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// filled returns the reads of a view with many orders. What has filled it is gone: its records would
+// keep the collector at work.
+func filled(t testing.TB, store projection.Store, orders int) (*servicetest.API, *queries) {
+	w := newWorldIn(t, store)
+	for n := 0; n < orders; {
+		var records []kafka.Record
+		for range 500 {
+			records = append(records, w.life(n)...)
+			n++
+		}
+		w.FoldAll(records...)
+	}
+	api := servicetest.NewAPI(t)
+	q := newQueries(w.Reader, servicetest.Clock)
+	q.register(api.API)
+	return api, q
+}
+
+// ask asks for orders with many callers at once, and reports how many are answered.
+func ask(b *testing.B, api http.Handler, status int, header map[string]string, pick func() int) {
+	before := cpu()
+	b.SetParallelism(benchCallers / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		n := &nowhere{}
+		for pb.Next() {
+			r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/v1/orders/"+orderID(pick()), nil)
+			for k, v := range header {
+				r.Header.Set(k, v)
+			}
+			n.header, n.status = make(http.Header), http.StatusOK
+			api.ServeHTTP(n, r)
+			if n.status != status {
+				b.Errorf("answered with %d", n.status)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64((cpu()-before).Nanoseconds())/1e3/float64(b.N), "cpu-us/op")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
+}
+
+// BenchmarkGetOrder asks for orders at random, and for one that has not changed: how many a second are
+// answered, without what HTTP itself costs.
+func BenchmarkGetOrder(b *testing.B) {
+	for name, open := range stores(b) {
+		b.Run(name, func(b *testing.B) {
+			api, _ := filled(b, open(), benchOrders)
+			header := map[string]string{"Authorization": "Bearer " + api.Token(staff)}
+			etag := api.Get(staff, "/v1/orders/"+orderID(1)).Header.Get("ETag")
+			b.Run("any", func(b *testing.B) { ask(b, api, http.StatusOK, header, func() int { return rand.IntN(benchOrders) }) })
+			header["If-None-Match"] = etag
+			b.Run("unchanged", func(b *testing.B) { ask(b, api, http.StatusNotModified, header, func() int { return 1 }) })
+		})
+	}
+}
