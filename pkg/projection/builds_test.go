@@ -448,3 +448,44 @@ func TestNamesOfABuildAreThoseOfTheViewsTables(t *testing.T) {
 		want(t, sql, projection.BuildText("shop", 3, 2, sql), text)
 	}
 }
+
+func TestAnInstanceThatHasNotNoticedASwapWritesNothingMore(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open func() projection.Store) {
+		w, store := newTopics(), open()
+		late, other := newProcess(t, w, store, 1), newProcess(t, w, open(), 1)
+		w.more(20)
+		must(t, late.turn())
+		old := late.Running()[1]
+		_, err := other.Rebuild(t.Context())
+		must(t, err)
+		for range 10 {
+			other.now = other.now.Add(time.Second)
+			_, err := other.Look(t.Context())
+			must(t, err)
+			if build := other.Running()[2]; build != nil {
+				must(t, other.fold(t.Context(), build))
+			}
+		}
+		want(t, "builds", states(t, other), "1 previous, 2 active")
+
+		count := func() (n int64) {
+			must(t, store.Query(t.Context(), "SELECT CAST(sum(version) AS BIGINT) FROM "+late.view.ordersT+"_b1", nil,
+				func(r projection.Row) error { n = r.Int(0); return nil }))
+			return n
+		}
+		before := count()
+		w.more(20)
+		for range 3 {
+			if err := late.fold(t.Context(), old); err != nil && !errors.Is(err, projection.ErrFenced) && !errors.Is(err, projection.ErrFrozen) {
+				t.Fatal(err)
+			}
+		}
+		want(t, "versions in build 1", count(), before)
+		if _, err := old.Assigned(t.Context(), unmarked{}, allPartitions); !errors.Is(err, projection.ErrFrozen) {
+			t.Fatal(err)
+		}
+		must(t, late.turn())
+		must(t, late.turn())
+		want(t, "view", shown(t, late.Store(), late.view), reference(t, w, newMemStore(t), 101))
+	})
+}
