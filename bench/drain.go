@@ -81,7 +81,7 @@ func (b *bench) drained(ctx context.Context, k kind, what string, expect int, ma
 	if err := s.fill(ctx, n, make); err != nil {
 		return 0, err
 	}
-	if err := s.start(ctx); err != nil {
+	if err := s.startUnready(ctx); err != nil {
 		return 0, err
 	}
 	early := s.seen - before // visible before this process could look

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,7 @@ type system struct {
 	partitions int
 	services   []string // to run, of ours; none: all
 	postgres   string   // URL of a database of its own, or empty
+	joins      []string // brokers of another system, instead of its own
 
 	proc     *child.Process
 	api      string // host:port
@@ -95,6 +97,18 @@ func (s *system) start(ctx context.Context, args ...string) error {
 	return s.openView(ctx)
 }
 
+// startUnready starts the process and waits until its view can be watched, which is before it serves: a view that is
+// built for the first time answers nothing until it has caught up.
+func (s *system) startUnready(ctx context.Context) error {
+	if s.kind == theirs {
+		return s.start(ctx)
+	}
+	if err := s.launch(ctx); err != nil {
+		return err
+	}
+	return s.proc.Until(ctx, startWithin, time.Millisecond, func() error { return s.openView(ctx) })
+}
+
 // spine are the services that take orders and show them, which is what the textbook way does too.
 var spine = []string{"commandapi", "catalog", "ordering", "orderview", "storefront"}
 
@@ -123,14 +137,17 @@ func (s *system) launch(ctx context.Context, args ...string) (err error) {
 		all = []string{roleTextbook, "-listen", s.api, "-dir", s.dir, "-partitions", strconv.Itoa(s.partitions), "-embedded", addrs[2]}
 		brokers, postgres = "-kafka", "-postgres"
 	}
-	if len(s.bench.kafka) > 0 {
-		s.brokers = s.bench.kafka
+	if len(s.joins) > 0 || len(s.bench.kafka) > 0 {
+		s.brokers = s.joins
+		if len(s.brokers) == 0 {
+			s.brokers = s.bench.kafka
+		}
 		all = append(all, brokers, strings.Join(s.brokers, ","))
 	}
 	if s.postgres != "" {
 		all = append(all, postgres, s.postgres)
 	}
-	s.proc, err = child.Start(ctx, s.dir, s.kind.String(), binary, append(all, args...)...)
+	s.proc, err = child.Start(ctx, s.dir, cmp.Or(strings.Join(s.services, "-"), s.kind.String()), binary, append(all, args...)...)
 	if err == nil {
 		s.bench.running = append(s.bench.running, s.proc)
 	}
@@ -162,10 +179,10 @@ func (s *system) openView(ctx context.Context) (err error) {
 	return s.view.Next(ctx, func(string) { s.seen++ })
 }
 
-// ourTable is where our view has its orders.
+// ourTable is where the first build of our view has its orders.
 func ourTable() view.Table {
 	v := orderview.NewView()
-	return view.Table{Schema: v.Name(), Name: projection.TableName(v.Name(), v.Version(), "orders"), Key: "key"}
+	return view.Table{Schema: v.Name(), Name: projection.TableName(v.Name(), v.Version(), "orders") + "_b1", Key: "key"}
 }
 
 // watch waits until the given number of new orders is visible.
