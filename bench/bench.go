@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/orderlane/orderlane/bench/child"
+	"github.com/orderlane/orderlane/bench/mix"
 )
 
 // bench is one run of the program.
@@ -28,6 +29,8 @@ type bench struct {
 	quick    bool
 	keep     bool
 	alone    bool     // without the textbook way
+	orders   int      // of the data set that is queried
+	scale    int      // events
 	settings []string // more flags for orderlane
 	profiles string   // directory for CPU profiles; empty: none
 	progress io.Writer
@@ -36,6 +39,8 @@ type bench struct {
 	maximum   float64 // orders per second of measureOrders with 8 partitions
 	complete  float64 // orders per second of measureComplete
 	systems   int
+	learned   *mix.Lives // what data sets are made of
+	standing  *standing  // the data set that is queried
 	running   []*child.Process
 	databases []string
 }

@@ -21,11 +21,24 @@ import (
 const fillBatch = 2000
 
 // fill publishes n messages while the system does not run.
-func (s *system) fill(ctx context.Context, n int, make func(i int) (kafka.Record, error)) (err error) {
-	brokers, topics := s.bench.kafka, orderTopics(s.partitions)
+func (s *system) fill(ctx context.Context, n int, make func(i int) (kafka.Record, error)) error {
+	topics := orderTopics(s.partitions)
 	if s.kind == theirs {
 		topics = textbook.Topics(s.partitions)
 	}
+	i := -1
+	return s.publish(ctx, topics, func() (kafka.Record, bool, error) {
+		if i++; i == n {
+			return kafka.Record{}, false, nil
+		}
+		r, err := make(i)
+		return r, true, err
+	})
+}
+
+// publish makes topics and publishes messages, up to the last, while the system does not run.
+func (s *system) publish(ctx context.Context, topics []kafka.TopicSpec, next func() (r kafka.Record, more bool, err error)) (err error) {
+	brokers := s.bench.kafka
 	if len(brokers) > 0 {
 		if err := ensureTopics(ctx, brokers, topics...); err != nil {
 			return err
@@ -43,15 +56,17 @@ func (s *system) fill(ctx context.Context, n int, make func(i int) (kafka.Record
 		return err
 	}
 	defer func() { err = errors.Join(err, producer.Close()) }()
-	batch := []kafka.Record(nil)
-	for i := range n {
-		r, err := make(i)
-		if err != nil {
+	for batch, more := []kafka.Record(nil), true; more; {
+		var r kafka.Record
+		if r, more, err = next(); err != nil {
 			return err
 		}
-		if batch = append(batch, r); len(batch) == fillBatch || i == n-1 {
+		if more {
+			batch = append(batch, r)
+		}
+		if len(batch) == fillBatch || !more && len(batch) > 0 {
 			if err := producer.Publish(ctx, batch); err != nil {
-				return fmt.Errorf("fill %s: %w", r.Topic, err)
+				return fmt.Errorf("fill %s: %w", batch[0].Topic, err)
 			}
 			batch = batch[:0]
 		}

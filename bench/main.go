@@ -38,6 +38,12 @@ var measures = []struct {
 	{"complete", measureComplete},
 	{"slow", measureSlow},
 	{"flash", measureFlash},
+	{"mix", measureMix},
+	{"scale", measureScale},
+	{"lists", measureLists},
+	{"reads", measureReads},
+	{"swap", measureSwap},
+	{"beside", measureBeside},
 }
 
 func main() {
@@ -103,6 +109,8 @@ func (b *bench) parse(args []string) ([]string, error) {
 	kafka := f.String("kafka", address("ORDERLANE_TEST_KAFKA"), "host:port of an empty Kafka, to be used instead of the embedded broker; it is left empty")
 	f.StringVar(&b.postgres, "postgres", address("ORDERLANE_TEST_POSTGRES"), "URL of a PostgreSQL server, to be used instead of SQLite; its user may create databases")
 	seconds := f.Float64("seconds", 10, "how long each load lasts")
+	f.IntVar(&b.orders, "orders", 100_000, "orders of the data set that is queried")
+	f.IntVar(&b.scale, "scale", 1_000_000, "events that a view has when it is measured whether it has become slower")
 	f.BoolVar(&b.quick, "quick", false, "loads of 2 seconds and fewer orders: to try it out, not to compare")
 	f.StringVar(&b.binary, "binary", "", "measure this build of orderlane instead of a new one")
 	f.BoolVar(&b.keep, "keep", false, "keep the data and the logs of the processes, and say where they are")
@@ -120,6 +128,7 @@ func (b *bench) parse(args []string) ([]string, error) {
 	b.lasting = time.Duration(*seconds * float64(time.Second))
 	if b.quick {
 		b.lasting = 2 * time.Second
+		b.orders, b.scale = min(b.orders, 5_000), min(b.scale, 100_000)
 	}
 	if b.lasting < time.Second {
 		return nil, errors.New("a load lasts a second at least")

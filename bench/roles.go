@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"net/http"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/orderlane/orderlane/bench/normal"
 	"github.com/orderlane/orderlane/bench/textbook"
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/embedded"
@@ -17,10 +21,11 @@ const (
 	roleTextbook = "as-textbook" // the baseline, all in one process
 	roleBroker   = "as-broker"   // an embedded broker alone
 	roleBare     = "as-bare"     // the bare handler that accepts orders
+	roleNormal   = "as-normal"   // the queries of normalised tables
 )
 
 var roles = map[string]func(context.Context, []string) error{
-	roleTextbook: playTextbook, roleBroker: playBroker, roleBare: playBare,
+	roleTextbook: playTextbook, roleBroker: playBroker, roleBare: playBare, roleNormal: playNormal,
 }
 
 func playTextbook(ctx context.Context, args []string) error {
@@ -56,6 +61,27 @@ func playBroker(ctx context.Context, args []string) error {
 	}
 	<-ctx.Done()
 	return broker.Close()
+}
+
+func playNormal(ctx context.Context, args []string) error {
+	f := flag.NewFlagSet(roleNormal, flag.ExitOnError)
+	listen := f.String("listen", "", "address of the API")
+	url := f.String("postgres", "", "URL of a database")
+	file := f.String("file", "", "of SQLite, instead")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	store, err := normal.Open(ctx, *url, *file)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Addr: *listen, Handler: normal.NewHandler(store), ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return errors.Join(err, store.Close())
+	}
+	return store.Close()
 }
 
 // orderTopics are the topics of the ordering service, as the platform makes them.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,9 @@ import (
 
 // answerWithin bounds the wait for an answer.
 const answerWithin = 30 * time.Second
+
+// maxAnswer bounds the body of an answer, in bytes.
+const maxAnswer = 16 << 20
 
 // products are what the orders are for; all names have the same length, so that requests do.
 var products = [...]string{"TEA-001", "TEA-002", "POT-001", "CUP-001", "BOOK-01"}
@@ -43,7 +47,8 @@ func (t Target) body() string {
 // one goroutine.
 type conn struct {
 	net.Conn
-	in *bufio.Reader
+	in     *bufio.Reader
+	chunks []byte // a body that came in chunks
 }
 
 func open(addr string) (conn, error) {
@@ -120,13 +125,14 @@ func (o *orderer) place() (id ID, status int, err error) {
 
 var (
 	contentLength = []byte("Content-Length: ")
+	chunked       = []byte("Transfer-Encoding: chunked")
 	// The resource's id comes before or after its type; the command's has another name.
 	idMember = []byte(`"id":"`)
 )
 
 // answer reads one answer.
 func (c *conn) answer() (body []byte, status int, err error) {
-	length := -1
+	length, inChunks := -1, false
 	for first := true; ; first = false {
 		line, err := c.in.ReadSlice('\n')
 		if err != nil {
@@ -141,6 +147,9 @@ func (c *conn) answer() (body []byte, status int, err error) {
 				return nil, 0, fmt.Errorf("%q is no answer: %w", line, err)
 			}
 			continue
+		case bytes.HasPrefix(line, chunked):
+			inChunks = true
+			continue
 		case bytes.HasPrefix(line, contentLength):
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(line[len(contentLength):]))); err != nil {
 				return nil, 0, fmt.Errorf("length of the answer: %w", err)
@@ -151,8 +160,17 @@ func (c *conn) answer() (body []byte, status int, err error) {
 		}
 		break
 	}
-	if length < 0 || length > c.in.Size() {
+	if inChunks {
+		body, err = c.inChunks()
+		return body, status, err
+	}
+	if length < 0 || length > maxAnswer {
 		return nil, 0, fmt.Errorf("an answer of %d bytes", length)
+	}
+	if length > c.in.Size() {
+		c.chunks = slices.Grow(c.chunks[:0], length)[:length]
+		_, err = io.ReadFull(c.in, c.chunks)
+		return c.chunks, status, err
 	}
 	body, err = c.in.Peek(length)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -160,6 +178,32 @@ func (c *conn) answer() (body []byte, status int, err error) {
 	}
 	_, err = c.in.Discard(length) // what was peeked stays in the buffer until the next read
 	return body, status, err
+}
+
+// inChunks reads a body that comes in chunks, each behind its length.
+func (c *conn) inChunks() ([]byte, error) {
+	c.chunks = c.chunks[:0]
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return nil, fmt.Errorf("read the answer: %w", err)
+		}
+		length, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 16, 32)
+		from := len(c.chunks)
+		if err != nil || from+int(length) > maxAnswer {
+			return nil, fmt.Errorf("%q is no length of a chunk behind %d bytes", line, from)
+		}
+		c.chunks = slices.Grow(c.chunks, int(length))[:from+int(length)]
+		if _, err := io.ReadFull(c.in, c.chunks[from:]); err != nil {
+			return nil, fmt.Errorf("read the answer: %w", err)
+		}
+		if _, err := c.in.Discard(len("\r\n")); err != nil {
+			return nil, fmt.Errorf("read the answer: %w", err)
+		}
+		if length == 0 {
+			return c.chunks, nil
+		}
+	}
 }
 
 // ID is an order's id, a UUID.
