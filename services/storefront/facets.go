@@ -12,6 +12,10 @@ import (
 // maxCategories bounds the categories that are counted in an answer.
 const maxCategories = 50
 
+// maxCounts bounds how many answers are counted at once: counting looks at all results, and other queries
+// are to find a connection free meanwhile.
+const maxCounts = 2
+
 // Facets are how many products a list would have with another filter: each is counted with all
 // filters but its own.
 type Facets struct {
@@ -37,6 +41,12 @@ func (q *queries) count(ctx context.Context, words search, f *Filter, out *Produ
 		s.WriteString(s.found(words.results(q.Store.Dialect()), q.Store.Dialect()))
 	}
 	s.WriteString(" GROUP BY 1, 2 ORDER BY 1")
+	select {
+	case q.counts <- struct{}{}:
+		defer func() { <-q.counts }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	out.Total, out.Facets = new(int64), &Facets{Categories: []CategoryCount{}}
 	err := q.Store.Query(ctx, s.String(), s.args, func(row projection.Row) error {
 		out.add(f, row.Text(0), row.Bool(1), row.Int(2))

@@ -56,10 +56,11 @@ func placeAfter(page *httpapi.PageParams, filter string) (*place, error) {
 	if values == nil || err != nil {
 		return nil, err
 	}
-	// A cursor is checked, so these are numbers; any others would only begin at another place.
+	// A cursor can be made by hand. It leads to some place then, and to nothing that a database does not take.
 	tier, _ := strconv.ParseInt(values[0], 10, 64)
 	nameWords, _ := strconv.ParseInt(values[1], 10, 64)
-	return &place{tier, nameWords, values[2]}, nil
+	key := strings.ReplaceAll(strings.ToValidUTF8(values[2], ""), "\x00", "")
+	return &place{tier, nameWords, key}, nil
 }
 
 // Products is the body of a list of products.

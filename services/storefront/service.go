@@ -22,7 +22,7 @@ const Service = "storefront"
 // Add adds the storefront to a process: it consumes catalog.events.v1 and inventory.events.v1,
 // and answers queries for products and stock.
 func Add(p *service.Platform) {
-	q := &queries{p.AddRead(Service, newView())}
+	q := newQueries(p.AddRead(Service, newView()))
 	q.register(p.API)
 }
 
@@ -34,19 +34,20 @@ type Product struct {
 	catalog.Details
 	Available int64 `json:"available" doc:"What there is to be ordered"`
 
-	Stale *service.Stale `json:"stale,omitempty" doc:"There if the view could not take up an event of this product"`
+	Stale *service.Stale `json:"stale,omitempty" doc:"There if the view could not take up an event of this product or of its stock"`
 
 	shown httpapi.Tokens // the versions of all that is shown
 }
 
-type queries struct{ *service.Reader }
-
-type productOutput struct {
-	ETag string `header:"ETag"`
-	Body *Product
+// queries answer the service's reads.
+type queries struct {
+	*service.Reader
+	counts chan struct{} // one for each that counts
 }
 
-// errors are the statuses that every query may be answered with, beside 200.
+func newQueries(r *service.Reader) *queries { return &queries{r, make(chan struct{}, maxCounts)} }
+
+// queryErrors are the statuses that every query may be answered with, beside 200.
 var queryErrors = []int{400, 401, 404, 422, 429, 503}
 
 func (q *queries) register(api huma.API) {
@@ -55,24 +56,26 @@ func (q *queries) register(api huma.API) {
 		OperationID: "get-product", Method: http.MethodGet, Path: "/v1/products/{sku}",
 		Summary: "A product", Tags: []string{"products"}, Errors: queryErrors,
 	}, func(ctx context.Context, in *struct {
-		SKU         string `path:"sku" pattern:"^[A-Za-z0-9._-]{1,64}$" patternDescription:"a SKU: 1 to 64 of A-Z a-z 0-9 . _ -"`
-		IfNoneMatch string `header:"If-None-Match"`
-		httpapi.ReadParams
+		SKU string `path:"sku" pattern:"^[A-Za-z0-9._-]{1,64}$" patternDescription:"a SKU: 1 to 64 of A-Z a-z 0-9 . _ -"`
+		httpapi.Conditional
 	},
-	) (*productOutput, error) {
+	) (*httpapi.Tagged[Product], error) {
 		p, err := q.product(ctx, in.SKU, &in.ReadParams)
-		if err != nil {
-			return nil, err
-		}
-		etag := httpapi.ETag(p.shown)
-		if p.Stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
-			return nil, httpapi.NotModified(etag)
-		}
-		return &productOutput{ETag: etag, Body: p}, nil
+		return httpapi.Answer(unless(&in.Conditional, err == nil && p.Stale != nil), p, err, func(p *Product) httpapi.Tokens { return p.shown })
 	})
 	q.registerList(api)
 }
 
+// unless is the condition of a query, unless the answer is stale: that is said whatever the caller
+// has already.
+func unless(c *httpapi.Conditional, stale bool) *httpapi.Conditional {
+	if stale {
+		return nil
+	}
+	return c
+}
+
+// product reads one product, on sale or not.
 func (q *queries) product(ctx context.Context, sku string, p *httpapi.ReadParams) (*Product, error) {
 	if err := q.Fresh(ctx, p); err != nil {
 		return nil, err
@@ -99,9 +102,9 @@ func (q *queries) product(ctx context.Context, sku string, p *httpapi.ReadParams
 // selected are the columns that read takes.
 const selected = "SELECT p.key, p.version, p.doc, s.available, s.version"
 
-// joinStock joins what there is of products. The two are tables of their own, since topics are not ordered
-// relative to each other and may be folded by different instances: whichever knows
-// of a product first, the other is joined when asked.
+// joinStock joins what there is of products. It is a table of its own, written from a topic of its own, which
+// another instance may fold; either of the two may know of a product first. So no row has both: they
+// meet here, when somebody asks.
 var joinStock = " LEFT JOIN " + stockTable + " s ON s.key = 'stock-' || substr(p.key, 9)"
 
 // inStock says of joined stock that there is some to be ordered.

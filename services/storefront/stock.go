@@ -13,6 +13,7 @@ import (
 	"github.com/orderlane/orderlane/pkg/fault"
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/pkg/service"
 )
 
 var stockTable = projection.TableName(viewName, viewVersion, "stock")
@@ -34,6 +35,7 @@ type Stock struct {
 	Safety    int64             `json:"safety" doc:"Never sold of what is on hand"`
 	Available int64             `json:"available" doc:"What can still be reserved"`
 	Locations []inventory.Level `json:"locations"`
+	Stale     *service.Stale    `json:"stale,omitempty" doc:"There if the view could not take up an event of this stock"`
 }
 
 func newStock() *projection.Documents[stock] {
@@ -75,6 +77,7 @@ func (v *view) foldStock(r *projection.Record) error {
 	return nil
 }
 
+// stock reads what there is of one product, for staff.
 func (q *queries) stock(ctx context.Context, sku string, p *httpapi.ReadParams) (*Stock, error) {
 	if _, err := httpapi.RequireCaller(ctx, httpapi.RoleStaff, httpapi.RoleService); err != nil {
 		return nil, err
@@ -97,15 +100,14 @@ func (q *queries) stock(ctx context.Context, sku string, p *httpapi.ReadParams) 
 			}
 			return nil
 		})
-	if err == nil && found == nil {
-		err = fault.NotFound(inventory.Category, sku)
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		return nil, fault.NotFound(inventory.Category, sku)
 	}
+	found.Stale, err = q.Stale(ctx, inventory.Category+"-"+sku)
 	return found, err
-}
-
-type stockOutput struct {
-	ETag string `header:"ETag"`
-	Body *Stock
 }
 
 func (q *queries) registerStock(api huma.API) {
@@ -113,19 +115,13 @@ func (q *queries) registerStock(api huma.API) {
 		OperationID: "get-stock", Method: "GET", Path: "/v1/stock/{sku}",
 		Summary: "What there is of a product, per location", Tags: []string{"stock"}, Errors: append([]int{403}, queryErrors...),
 	}, func(ctx context.Context, in *struct {
-		SKU         string `path:"sku" pattern:"^[A-Za-z0-9._-]{1,64}$" patternDescription:"a SKU: 1 to 64 of A-Z a-z 0-9 . _ -"`
-		IfNoneMatch string `header:"If-None-Match"`
-		httpapi.ReadParams
+		SKU string `path:"sku" pattern:"^[A-Za-z0-9._-]{1,64}$" patternDescription:"a SKU: 1 to 64 of A-Z a-z 0-9 . _ -"`
+		httpapi.Conditional
 	},
-	) (*stockOutput, error) {
+	) (*httpapi.Tagged[Stock], error) {
 		s, err := q.stock(ctx, in.SKU, &in.ReadParams)
-		if err != nil {
-			return nil, err
-		}
-		etag := httpapi.ETag(httpapi.Tokens{{Stream: inventory.Category + "-" + s.SKU, Version: s.Version}})
-		if httpapi.NoneMatch(in.IfNoneMatch, etag) {
-			return nil, httpapi.NotModified(etag)
-		}
-		return &stockOutput{ETag: etag, Body: s}, nil
+		return httpapi.Answer(unless(&in.Conditional, err == nil && s.Stale != nil), s, err, func(s *Stock) httpapi.Tokens {
+			return httpapi.Tokens{{Stream: inventory.Category + "-" + s.SKU, Version: s.Version}}
+		})
 	})
 }

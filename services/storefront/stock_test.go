@@ -43,7 +43,7 @@ func TestStockIsShownPerLocationToStaff(t *testing.T) {
 	)
 	var s Stock
 	w.api.Get(staff, "/v1/stock/TEA").Into(&s)
-	want := "{TEA 5 15 2 3 10 [{east 5 0} {main 10 2}]}"
+	want := "{TEA 5 15 2 3 10 [{east 5 0} {main 10 2}] <nil>}"
 	if got := fmt.Sprint(s); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -79,5 +79,21 @@ func TestAProductSaysWhatThereIsOfIt(t *testing.T) {
 	w.Fold(w.stocked("TEA", 1, inventory.TypeStockReceived, inventory.StockReceived{SKU: "TEA", Version: 1, Levels: levels(10, inventory.Level{Location: "main", OnHand: 10})}))
 	if n, after := available(); n != 10 || after == before {
 		t.Errorf("%d, ETag %s and before %s", n, after, before)
+	}
+}
+
+func TestStockThatCouldNotBeTakenUpIsCalledStaleWhereItIsShown(t *testing.T) {
+	w := newWorld(t)
+	w.Fold(w.defined("TEA", "tea", 100), w.stocked("TEA", 1, inventory.TypeStockReceived, inventory.StockReceived{SKU: "TEA", Version: 1, Levels: levels(10)}))
+	before := w.api.Get(customer, "/v1/products/TEA").Header.Get("ETag")
+	bad := w.stocked("TEA", 2, inventory.TypeStockReserved, inventory.StockReserved{SKU: "TEA"})
+	bad.Value = []byte("{")
+	w.Fold(bad)
+	var s Stock
+	w.api.Get(staff, "/v1/stock/TEA", "If-None-Match", `"stock-TEA@1"`).Into(&s)
+	var p Product
+	w.api.Get(customer, "/v1/products/TEA", "If-None-Match", before).Into(&p)
+	if s.Stale == nil || p.Stale == nil || p.Available != 10 {
+		t.Errorf("the stock is stale: %+v; the product: %+v", s.Stale, p.Stale)
 	}
 }

@@ -8,14 +8,16 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/e2e/realparts"
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/money"
+	"github.com/orderlane/orderlane/pkg/projection/pgstore"
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(realparts.Wrap(m)) }
 
 var customer = httpapi.Caller{ID: "c-42", Role: httpapi.RoleCustomer}
 
@@ -28,10 +30,25 @@ type world struct {
 	versions map[string]int64
 }
 
-func newWorld(t testing.TB) *world {
-	w := &world{View: servicetest.NewView(t, newView()), api: servicetest.NewAPI(t), t: t, versions: map[string]int64{}}
-	(&queries{w.Reader}).register(w.api.API)
+func newWorld(t testing.TB) *world { return newWorldOf(t, servicetest.NewView(t, newView())) }
+
+func newWorldOf(t testing.TB, v *servicetest.View) *world {
+	w := &world{View: v, api: servicetest.NewAPI(t), t: t, versions: map[string]int64{}}
+	newQueries(w.Reader).register(w.api.API)
 	return w
+}
+
+// onEachStore runs a test in a storefront on SQLite and in one on PostgreSQL.
+func onEachStore(t *testing.T, run func(t *testing.T, w *world)) {
+	t.Run("sqlite", func(t *testing.T) { run(t, newWorld(t)) })
+	t.Run("postgres", func(t *testing.T) {
+		store, err := pgstore.Open(t.Context(), realparts.Postgres(t), "storefront", pgstore.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close() })
+		run(t, newWorldOf(t, servicetest.NewViewIn(t, newView(), store)))
+	})
 }
 
 // event is the next one of a product.
@@ -52,9 +69,13 @@ func (w *world) event(sku, eventType string, body any) kafka.Record {
 }
 
 func (w *world) defined(sku, category string, price int64) kafka.Record {
-	return w.event(sku, catalog.TypeProductDefined, catalog.ProductDefined{SKU: sku, Details: catalog.Details{
+	return w.described(sku, catalog.Details{
 		Name: "The " + sku, Category: category, Price: money.Of(price, "EUR"), TaxClass: catalog.TaxStandard, Attributes: map[string]string{"sku": sku},
-	}})
+	})
+}
+
+func (w *world) described(sku string, d catalog.Details) kafka.Record {
+	return w.event(sku, catalog.TypeProductDefined, catalog.ProductDefined{SKU: sku, Details: d})
 }
 
 func (w *world) repriced(sku string, price int64) kafka.Record {
