@@ -31,7 +31,8 @@ const (
 
 // BenchmarkLiveStreams opens 5,000 streams of orders and 20 of all orders at one process, has 100 events
 // happen in a second, and measures how long it takes from the moment that an event is decided on until
-// each client has it, and the memory of the process. At the end the process is stopped while all are open.
+// each client has it, and the memory of the process. Then the process is stopped while all are open, and all
+// clients come back at once to the next one, with what they got last.
 func BenchmarkLiveStreams(b *testing.B) {
 	f := fleet.Start(b, fleet.Embedded, fleet.Options{})
 	c, p := f.Client(""), f.Process(fleet.All)
@@ -43,20 +44,7 @@ func BenchmarkLiveStreams(b *testing.B) {
 	before := p.Memory(b)
 	l := &listeners{tb: b, delays: make([]time.Duration, 0, 1<<20)}
 	opening := time.Now()
-	parallel(liveStreams+liveOverviews, func(i int) {
-		path := "/v1/orders/stream"
-		if i >= liveOverviews {
-			path = "/v1/orders/" + orders[i%liveOrders] + "/stream"
-		}
-		l.open(p.Public, path)
-	})
-	opened := time.Since(opening)
-	fleet.Wait(b, "all streams have begun", func() string {
-		if n := l.ready.Load(); n < liveStreams+liveOverviews {
-			return fmt.Sprint(n, " have")
-		}
-		return ""
-	})
+	opened := l.openAll(p, orders, opening)
 	idle := p.Memory(b)
 	cpu := processCPU(b, p)
 	tick := time.NewTicker(time.Second / liveRate)
@@ -85,6 +73,16 @@ func BenchmarkLiveStreams(b *testing.B) {
 	p.Exited(fleet.Patience)
 	stopped := time.Since(stopping)
 	l.wg.Wait()
+	p.Start()
+	back := l.openAll(p, orders, time.Now())
+	if n := l.resets.Load(); n > 0 {
+		b.Errorf("%d clients had to read anew", n)
+	}
+	if n := l.count(); n != want {
+		b.Errorf("clients were told %d events more than once", n-want)
+	}
+	p.Kill()
+	l.wg.Wait()
 
 	slices.Sort(l.delays)
 	for name, at := range map[string]float64{"p50": .5, "p99": .99, "max": 1} {
@@ -97,6 +95,7 @@ func BenchmarkLiveStreams(b *testing.B) {
 	b.ReportMetric(busy/liveFor.Seconds(), "cores")
 	b.ReportMetric(opened.Seconds(), "s-opening")
 	b.ReportMetric(stopped.Seconds(), "s-stopping")
+	b.ReportMetric(back.Seconds(), "s-resuming")
 	b.ReportMetric(float64(want)/liveFor.Seconds(), "told/s")
 }
 
@@ -133,9 +132,30 @@ func processCPU(b *testing.B, p *fleet.Process) float64 {
 type listeners struct {
 	tb     testing.TB
 	wg     sync.WaitGroup
-	ready  atomic.Int64
+	begun  atomic.Int64
+	resets atomic.Int64
+	ids    sync.Map // what each stream got last
 	mu     sync.Mutex
 	delays []time.Duration
+}
+
+// openAll opens all streams, and returns how long it takes until they have begun.
+func (l *listeners) openAll(p *fleet.Process, orders []string, from time.Time) time.Duration {
+	l.begun.Store(0)
+	parallel(liveStreams+liveOverviews, func(i int) {
+		path := "/v1/orders/stream"
+		if i >= liveOverviews {
+			path = "/v1/orders/" + orders[i%liveOrders] + "/stream"
+		}
+		l.open(i, p.Public, path)
+	})
+	fleet.Wait(l.tb, "all streams have begun", func() string {
+		if n := l.begun.Load(); n < liveStreams+liveOverviews {
+			return fmt.Sprint(n, " have")
+		}
+		return ""
+	})
+	return time.Since(from)
 }
 
 func (l *listeners) count() int {
@@ -145,13 +165,17 @@ func (l *listeners) count() int {
 }
 
 // open opens a stream, on a connection of its own that costs little on this side.
-func (l *listeners) open(address, path string) {
+func (l *listeners) open(i int, address, path string) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		l.tb.Error(err)
 		return
 	}
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address); err != nil {
+	resume := ""
+	if id, ok := l.ids.Load(i); ok {
+		resume = "Last-Event-ID: " + id.(string) + "\r\n"
+	}
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, address, resume); err != nil {
 		l.tb.Error(err)
 	}
 	l.wg.Go(func() {
@@ -162,8 +186,13 @@ func (l *listeners) open(address, path string) {
 			if err != nil {
 				return
 			}
-			if line == "event: ready\n" {
-				l.ready.Add(1)
+			switch id, ok := strings.CutPrefix(line, "id: "); {
+			case ok:
+				l.ids.Store(i, strings.TrimSpace(id))
+			case strings.HasPrefix(line, "retry: "):
+				l.begun.Add(1)
+			case line == "event: reset\n":
+				l.resets.Add(1)
 			}
 			data, ok := strings.CutPrefix(line, "data: ")
 			if !ok {
