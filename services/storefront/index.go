@@ -37,7 +37,7 @@ var indexTable = projection.TableName(viewName, viewVersion, "words")
 //
 // id is what the full-text index of SQLite knows the product by, which takes integers only. It is derived
 // from the key and not counted, so that the same events always make the same rows. Two keys
-// with one id (of a million products, one in ten million catalogs has such a pair) break the later key.
+// with one id (of catalogs with a million products, one in some ten million has such a pair) break the later key.
 var columns = []projection.Column{
 	{Name: "id", Kind: projection.Int},
 	{Name: "category", Kind: projection.Text},
@@ -94,7 +94,10 @@ func indexSchema(d projection.Dialect) []string {
 			fmt.Sprintf(`ALTER TABLE %s ALTER COLUMN key TYPE TEXT COLLATE "C"`, stockTable),
 			// The words are taken as they are: they have been found and folded already.
 			fmt.Sprintf("ALTER TABLE %s ADD COLUMN lexemes TSVECTOR GENERATED ALWAYS AS (array_to_tsvector(string_to_array(words, ' '))) STORED", productsTable),
-			fmt.Sprintf("CREATE INDEX %[1]s_lexemes ON %[1]s USING gin (lexemes)", productsTable),
+			// Texts change rarely: what is written goes to its place at once, and queries look nowhere else.
+			fmt.Sprintf("CREATE INDEX %[1]s_lexemes ON %[1]s USING gin (lexemes) WITH (fastupdate = off)", productsTable),
+			// A product with another price finds room in its page, and all indexes stay as they are.
+			fmt.Sprintf("ALTER TABLE %s SET (fillfactor = 80)", productsTable),
 		}
 	}
 	const (

@@ -15,7 +15,7 @@ import (
 
 // Filter is what a list of products is narrowed to.
 type Filter struct {
-	Q        string `query:"q" maxLength:"200" doc:"Words that each begin a word of the name, category, SKU, attributes or description; best matches first. Accents, case and punctuation make no difference" example:"assam te"`
+	Q        string `query:"q" maxLength:"200" doc:"Words: products that have them all, as words or their beginnings, in name, category, SKU, attributes or description; those with all in the name first. Accents, case and punctuation make no difference. One letter is only found as a word, and of descriptions so are two and three. At most 16 words" example:"assam te"`
 	Category string `query:"category" maxLength:"64" doc:"Only products of this category"`
 	InStock  string `query:"in_stock" enum:"true,false" doc:"Only products that are available (true), or that are not (false), whether they can be ordered all the same (backorder) or not"`
 }

@@ -1,6 +1,7 @@
 package storefront
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -9,8 +10,10 @@ import (
 	"unicode"
 
 	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/api/inventory"
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/money"
+	"github.com/orderlane/orderlane/pkg/projection"
 )
 
 // found are the SKUs that a list has, or the problem.
@@ -193,6 +196,89 @@ func TestAWordIsFoundHoweverLongItIs(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestWhatNeverHappenedIsNotFound(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *world) {
+		w.Fold(
+			w.described("TEA", catalog.Details{Name: "Assam", Price: money.Of(1, "EUR")}),
+			w.described("TEA", catalog.Details{Name: "Coffee", Price: money.Of(1, "EUR")}),
+			w.described("CUP", catalog.Details{Name: "Coffee cup", Price: money.Of(1, "EUR")}),
+		)
+		if got := w.found("q", "coffee"); got != "TEA CUP" {
+			t.Errorf("before: %q", got)
+		}
+		w.Fold(w.restored(1)...)
+		w.versions = map[string]int64{"TEA": 1}
+		w.Fold(w.described("POT", catalog.Details{Name: "Pot for Assam", Price: money.Of(1, "EUR")}))
+		for q, want := range map[string]string{"coffee": "", "cup": "", "assam": "TEA POT", "": "POT TEA"} {
+			if got := w.found("q", q); got != want {
+				t.Errorf("%q finds %q, want %q", q, got, want)
+			}
+		}
+	})
+}
+
+func TestCountsSayWhatOtherFiltersWouldShow(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *world) {
+		w.shop()
+		for _, sku := range []string{"TEA-001", "CUP-7", "X_WI-FI"} {
+			w.Fold(w.stocked(sku, 1, inventory.TypeStockReceived, inventory.StockReceived{SKU: sku, Version: 1, Levels: levels(3)}))
+		}
+		w.Fold(w.withdrawn("CHA"), w.described("NONE", catalog.Details{Name: "Of no category", Price: money.Of(1, "EUR")}))
+		for query, want := range map[string]string{
+			"":                               "7: [{tea 2} {cups 1} {gifts 1} {kettles 1} {pots 1}], 3 in stock, 4 not",
+			"category=tea":                   "2: [{tea 2} {cups 1} {gifts 1} {kettles 1} {pots 1}], 1 in stock, 1 not",
+			"in_stock=true":                  "3: [{cups 1} {kettles 1} {tea 1}], 3 in stock, 4 not",
+			"q=tea":                          "5: [{tea 2} {cups 1} {gifts 1} {pots 1}], 2 in stock, 3 not",
+			"q=tea&limit=1":                  "5: [{tea 2} {cups 1} {gifts 1} {pots 1}], 2 in stock, 3 not",
+			"q=tea&category=tea":             "2: [{tea 2} {cups 1} {gifts 1} {pots 1}], 1 in stock, 1 not",
+			"q=tea&category=a&in_stock=true": "0: [{cups 1} {tea 1}], 0 in stock, 0 not",
+			"q=cocoa":                        "0: [], 0 in stock, 0 not",
+		} {
+			var list Products
+			w.api.Get(customer, "/v1/products?counts=true&"+query).Into(&list)
+			got := fmt.Sprintf("%d: %v, %d in stock, %d not", *list.Total, list.Facets.Categories, list.Facets.InStock, list.Facets.OutOfStock)
+			if got != want {
+				t.Errorf("%s: %s, want %s", query, got, want)
+			}
+		}
+		if a := w.api.Get(customer, "/v1/products?q=tea"); strings.Contains(a.Body, "total") || strings.Contains(a.Body, "facets") {
+			t.Errorf("who has not asked for counts gets them: %s", a.Body)
+		}
+	})
+}
+
+func TestTheLargestCategoriesAreCounted(t *testing.T) {
+	var list Products
+	list.Total, list.Facets = new(int64), &Facets{}
+	for i := range 2000 {
+		for _, inStock := range []bool{false, true} {
+			list.add(&Filter{}, fmt.Sprintf("category %04d", i), inStock, int64(i*7%2000))
+		}
+	}
+	list.Facets.cut(maxCategories)
+	got := list.Facets.Categories
+	if len(got) != maxCategories || got[0].Count != 2*1999 || got[49].Count != 2*1950 || *list.Total != 1999*2000 {
+		t.Errorf("%d in all, %v", *list.Total, got)
+	}
+}
+
+func TestTwoProductsOfOneIDAreNotMixedUp(t *testing.T) {
+	w := newWorld(t)
+	insert := func(key string) error {
+		return w.Store.Update(t.Context(), func(tx projection.Tx) error {
+			_, err := tx.Exec(t.Context(), "INSERT INTO "+productsTable+" (key, version, doc, id, on_sale, words) VALUES ($1, 1, '{}', 7, TRUE, 'atea')", key)
+			return err
+		})
+	}
+	if err := insert("product-A"); err != nil {
+		t.Fatal(err)
+	}
+	var refused *projection.StoreError
+	if err := insert("product-B"); !errors.As(err, &refused) || !refused.Data {
+		t.Errorf("the second is taken: %v", err)
+	}
 }
 
 // FuzzSearch: whatever is asked, the databases are asked for quoted words of letters and digits.

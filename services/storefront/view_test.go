@@ -26,6 +26,7 @@ type world struct {
 	*servicetest.View
 	api      *servicetest.API
 	t        testing.TB
+	epoch    string
 	position int64
 	versions map[string]int64
 }
@@ -33,7 +34,7 @@ type world struct {
 func newWorld(t testing.TB) *world { return newWorldOf(t, servicetest.NewView(t, newView())) }
 
 func newWorldOf(t testing.TB, v *servicetest.View) *world {
-	w := &world{View: v, api: servicetest.NewAPI(t), t: t, versions: map[string]int64{}}
+	w := &world{View: v, api: servicetest.NewAPI(t), t: t, epoch: "e1", versions: map[string]int64{}}
 	newQueries(w.Reader).register(w.api.API)
 	return w
 }
@@ -63,7 +64,7 @@ func (w *world) event(sku, eventType string, body any) kafka.Record {
 	stream := "product-" + sku
 	e := bus.Envelope{
 		ID: fmt.Sprintf("%s/%d", stream, w.versions[sku]), Type: eventType, Subject: stream, Time: servicetest.Noon,
-		StreamVersion: w.versions[sku], Position: w.position, Epoch: "e1",
+		StreamVersion: w.versions[sku], Position: w.position, Epoch: w.epoch,
 	}
 	return e.Record(bus.EventsTopic(catalog.Service), []byte(stream), data)
 }
@@ -84,6 +85,18 @@ func (w *world) repriced(sku string, price int64) kafka.Record {
 
 func (w *world) withdrawn(sku string) kafka.Record {
 	return w.event(sku, catalog.TypeProductWithdrawn, catalog.ProductWithdrawn{SKU: sku})
+}
+
+// restored is what begins the epoch after a restore of the catalog's log to a position, in each partition.
+func (w *world) restored(to int64) (begins []kafka.Record) {
+	w.position, w.epoch = to, "e2"
+	for partition := range int32(2) {
+		e := bus.Envelope{ID: w.epoch, Type: bus.TypeEpochBegan, Subject: bus.EpochKey, Time: servicetest.Noon, Position: to, Epoch: w.epoch}
+		r := e.Record(bus.EventsTopic(catalog.Service), []byte(bus.EpochKey), []byte("{}"))
+		r.Partition = partition
+		begins = append(begins, r)
+	}
+	return begins
 }
 
 func (w *world) want(sku, want string, header ...string) {
