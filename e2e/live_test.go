@@ -5,7 +5,6 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -113,13 +112,13 @@ func (s *follower) connect() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.t.Cleanup(func() { _ = resp.Body.Close() })
 	if resp.StatusCode != http.StatusOK {
 		s.t.Fatalf("%s is answered %d", s.path, resp.StatusCode)
 	}
 	events := make(chan liveEvent, 1000)
 	s.events = events
 	go func() {
-		defer resp.Body.Close()
 		defer close(events)
 		var e liveEvent
 		lines := bufio.NewScanner(resp.Body)
@@ -220,7 +219,7 @@ func (s *follower) readsWhatItWasTold() {
 		s.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if etag := resp.Header.Get("ETag"); resp.StatusCode != http.StatusOK || etag == "" {
-		s.t.Errorf("with %s: %d %s", e.Token, resp.StatusCode, fmt.Sprint(etag))
+	if resp.StatusCode != http.StatusOK {
+		s.t.Errorf("with %s: %d", e.Token, resp.StatusCode)
 	}
 }

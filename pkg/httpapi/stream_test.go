@@ -72,8 +72,16 @@ func (s *streaming) run(ctx context.Context, send func([]byte) error) (err error
 	}
 }
 
+// answered is an answer, which may go on.
+type answered struct {
+	status int
+	header http.Header
+	body   *bufio.Reader
+	leave  func() error // ends the connection
+}
+
 // open opens a stream and reads its first line.
-func (s *streaming) open(header ...string) (*http.Response, *bufio.Reader) {
+func (s *streaming) open(header ...string) answered {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.server.URL+"/follow", nil)
 	if err != nil {
@@ -87,11 +95,11 @@ func (s *streaming) open(header ...string) (*http.Response, *bufio.Reader) {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = resp.Body.Close() })
-	body := bufio.NewReader(resp.Body)
-	if resp.StatusCode == http.StatusOK {
-		s.reads(body, ": begun\n")
+	a := answered{resp.StatusCode, resp.Header, bufio.NewReader(resp.Body), resp.Body.Close}
+	if a.status == http.StatusOK {
+		s.reads(a.body, ": begun\n")
 	}
-	return resp, body
+	return a
 }
 
 // sends has one of the streams send something.
@@ -133,19 +141,19 @@ func (s *streaming) over() error {
 
 func TestAStreamIsSentAtOnceAndHeldByNobodyOnTheWay(t *testing.T) {
 	s := newStreaming(t, asUsual)
-	resp, body := s.open()
+	a := s.open()
 	for name, want := range map[string]string{
 		"Content-Type": "text/event-stream", "Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", "Content-Length": "",
 	} {
-		if got := resp.Header.Get(name); got != want {
+		if got := a.header.Get(name); got != want {
 			t.Errorf("%s is %q", name, got)
 		}
 	}
 	s.sends("data: 1\n\n")
-	s.reads(body, "data: 1\n")
+	s.reads(a.body, "data: 1\n")
 	s.sends("data: 2\n\n")
-	s.reads(body, "data: 2\n")
-	_ = resp.Body.Close()
+	s.reads(a.body, "data: 2\n")
+	_ = a.leave()
 	if err := s.over(); err != nil {
 		t.Error(err)
 	}
@@ -153,7 +161,7 @@ func TestAStreamIsSentAtOnceAndHeldByNobodyOnTheWay(t *testing.T) {
 
 func TestTheServersReadTimeoutDoesNotCutAStream(t *testing.T) {
 	s := newStreaming(t, asUsual, func(h *http.Server) { h.ReadTimeout = 50 * time.Millisecond })
-	_, body := s.open()
+	body := s.open().body
 	select {
 	case err := <-s.ended:
 		t.Fatal("it was cut: ", err)
@@ -165,14 +173,13 @@ func TestTheServersReadTimeoutDoesNotCutAStream(t *testing.T) {
 
 func TestStreamsEndWhenTheProcessDrains(t *testing.T) {
 	s := newStreaming(t, asUsual)
-	_, body := s.open()
+	body := s.open().body
 	s.Drain()
 	s.reads(body, "")
 	if err := s.over(); err != nil {
 		t.Error(err)
 	}
-	_, body = s.open() // one that comes too late is told so by its end
-	s.reads(body, "")
+	s.reads(s.open().body, "") // one that comes too late is told so by its end
 }
 
 func TestAStreamEndsWithItsToken(t *testing.T) {
@@ -182,16 +189,16 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 	token := func(ends time.Duration) string {
 		return "Bearer " + sign(t, jwt.SigningMethodHS256, []byte(testSecret), claims(func(m jwt.MapClaims) { m["exp"] = noon.Add(ends).Unix() }), "")
 	}
-	_, lasting := s.open("Authorization", token(time.Hour))
-	_, ending := s.open("Authorization", token(-clockSkew+time.Second))
+	lasting := s.open("Authorization", token(time.Hour)).body
+	ending := s.open("Authorization", token(-clockSkew+time.Second)).body
 	s.reads(ending, "")
 	if err := s.over(); err != nil {
 		t.Error(err)
 	}
 	s.sends("data: 1\n\n")
 	s.reads(lasting, "data: 1\n")
-	if resp, _ := s.open(); resp.StatusCode != http.StatusUnauthorized {
-		t.Error("without a token: ", resp.StatusCode)
+	if a := s.open(); a.status != http.StatusUnauthorized {
+		t.Error("without a token: ", a.status)
 	}
 }
 
@@ -200,38 +207,37 @@ func TestStreamsAreBoundedInAllAndForEachCaller(t *testing.T) {
 		o.Clock, o.Verifier = atNoon, newVerifier(t, AuthConfig{HS256Secret: testSecret}, atNoon)
 		o.MaxStreams, o.MaxStreamsPerCaller, o.MaxInFlight = 5, 2, 1
 	})
-	as := func(sub, role string) (*http.Response, *bufio.Reader) {
+	as := func(sub, role string) answered {
 		return s.open("Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, []byte(testSecret),
 			claims(func(m jwt.MapClaims) { m["sub"], m["role"] = sub, role }), ""))
 	}
-	refused := func(resp *http.Response, body *bufio.Reader, status int) {
+	refused := func(a answered, status int) {
 		t.Helper()
-		said, _ := body.ReadString(0)
-		if resp.StatusCode != status || resp.Header.Get("Retry-After") != "5" || !strings.Contains(said, "too_many_streams") {
-			t.Errorf("%d, Retry-After %q: %s", resp.StatusCode, resp.Header.Get("Retry-After"), said)
+		said, _ := a.body.ReadString(0)
+		if a.status != status || a.header.Get("Retry-After") != "5" || !strings.Contains(said, "too_many_streams") {
+			t.Errorf("%d, Retry-After %q: %s", a.status, a.header.Get("Retry-After"), said)
 		}
 	}
-	first, _ := as("ada", "customer")
+	first := as("ada", "customer")
 	as("ada", "customer")
-	resp, body := as("ada", "customer")
-	refused(resp, body, http.StatusTooManyRequests)
+	refused(as("ada", "customer"), http.StatusTooManyRequests)
 	for range 3 { // a service speaks for many
-		if resp, _ := as("web", "service"); resp.StatusCode != http.StatusOK {
-			t.Fatal(resp.StatusCode)
+		if a := as("web", "service"); a.status != http.StatusOK {
+			t.Fatal(a.status)
 		}
 	}
-	resp, body = as("bob", "customer")
-	refused(resp, body, http.StatusServiceUnavailable)
+	refused(as("bob", "customer"), http.StatusServiceUnavailable)
 
-	_ = first.Body.Close()
+	_ = first.leave()
 	if err := s.over(); err != nil {
 		t.Error(err)
 	}
 	s.refuse = fault.NotFound("thing", "1")
 	for range 10 { // whoever is refused takes no place
-		eventually(t, "a place is free", func() bool { resp, _ = as("bob", "customer"); return resp.StatusCode != http.StatusServiceUnavailable })
-		if resp.StatusCode != http.StatusNotFound {
-			t.Fatal(resp.StatusCode)
+		var a answered
+		eventually(t, "a place is free", func() bool { a = as("bob", "customer"); return a.status != http.StatusServiceUnavailable })
+		if a.status != http.StatusNotFound {
+			t.Fatal(a.status)
 		}
 	}
 }
@@ -267,7 +273,7 @@ func TestAClientThatTakesNothingInIsCutOffAndOthersGoOn(t *testing.T) {
 			t.Fatal("it takes in everything")
 		}
 	}
-	_, body := s.open()
+	body := s.open().body
 	s.sends("data: 1\n\n")
 	s.reads(body, "data: 1\n")
 }

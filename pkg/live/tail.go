@@ -123,9 +123,7 @@ func (t *tail) mend(held map[kafka.Partition]kafka.Range) {
 
 // of returns the streams that depend on a partition.
 func (t *tail) of(part int) (streams []*Stream) {
-	for _, s := range t.whole {
-		streams = append(streams, s)
-	}
+	streams = slices.Clone(t.whole)
 	for _, keyed := range t.keyed {
 		for _, s := range keyed {
 			if s.place(part) >= 0 {
