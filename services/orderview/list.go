@@ -18,55 +18,99 @@ import (
 type Filter struct {
 	CustomerID string    `query:"customer_id" maxLength:"64"`
 	Status     string    `query:"status" enum:"placed,confirmed,partially_shipped,shipped,delivered,rejected,cancelling,cancelled,returned" doc:"Only orders in this status"`
+	SKU        string    `query:"sku" maxLength:"64" doc:"Only orders with a line of this product"`
 	Stuck      bool      `query:"stuck" doc:"Only orders that staff have to do something about; for staff"`
 	PlacedFrom time.Time `query:"placed_from" doc:"Placed at this time or later"`
 	PlacedTo   time.Time `query:"placed_to" doc:"Placed before this time"`
+	Q          string    `query:"q" minLength:"3" maxLength:"64" doc:"Only orders with this id, with a number that begins like this, or of the customer with this id" example:"4F7K-9Q"`
 }
 
 // key names the filter, for cursors.
 func (f *Filter) key() string {
-	return strings.Join([]string{f.CustomerID, f.Status, strconv.FormatBool(f.Stuck), f.PlacedFrom.String(), f.PlacedTo.String()}, "\x00")
+	return strings.Join([]string{
+		f.CustomerID, f.Status, f.SKU, strconv.FormatBool(f.Stuck), f.PlacedFrom.String(), f.PlacedTo.String(), f.Q,
+	}, "\x00")
 }
+
+// maxLooked bounds the orders that are looked at for one page. One filter is met by an index; of
+// several, the others are asked of each order that the first one leaves. If few of them meet
+// those, a page has fewer orders than were asked for, or none, and a cursor to go on with.
+const maxLooked = 2000
 
 // list returns orders, newest first.
 func (q *queries) list(ctx context.Context, f Filter, page *httpapi.PageParams, p *httpapi.ReadParams) (*httpapi.List[Order], error) {
+	out := &httpapi.List[Order]{Items: []Order{}}
+	caller := httpapi.CallerOf(ctx)
+	if !f.PlacedFrom.IsZero() && !f.PlacedTo.IsZero() && !f.PlacedFrom.Before(f.PlacedTo) {
+		return nil, fault.Invalid("empty_range", "no time is in the range").With("query.placed_to", "is not after placed_from")
+	}
+	if f.Stuck && !caller.Staff() {
+		return nil, fault.Forbidden("staff_only", "what is stuck is for staff to see")
+	}
+	after, err := f.after(page)
+	if err != nil {
+		return nil, err
+	}
 	if err := q.Fresh(ctx, p); err != nil {
 		return nil, err
 	}
-	staff := httpapi.CallerOf(ctx).Staff()
-	if caller := httpapi.CallerOf(ctx); !staff {
-		if f.Stuck {
-			return nil, fault.Forbidden("staff_only", "what is stuck is for staff to see")
-		}
+	if !caller.Staff() {
 		if f.CustomerID != "" && f.CustomerID != caller.ID {
-			return &httpapi.List[Order]{Items: []Order{}}, nil // another's orders are not there
+			return out, nil // another's orders are not there
 		}
-		f.CustomerID = caller.ID
+		after.filter.CustomerID = caller.ID
 	}
-	after, err := page.After(f.key(), 2)
+	last, err := q.readList(ctx, after, page.Limit, out)
+	if err == nil && last == nil && after.looks(page.Limit) == maxLooked {
+		last, err = q.lookedAt(ctx, after, page.Limit)
+	}
+	if last != nil {
+		out.NextCursor = httpapi.EncodeCursor(f.key(), strconv.FormatInt(last.placed, 10), last.key)
+	}
+	return out, err
+}
+
+// place is where an order stands in a list.
+type place struct {
+	placed int64 // in microseconds
+	key    string
+}
+
+// listing is a page of a list: what it is narrowed to, and the place that it goes on from.
+type listing struct {
+	filter Filter
+	from   *place // nil: from the start
+}
+
+func (f *Filter) after(page *httpapi.PageParams) (*listing, error) {
+	l := &listing{filter: *f}
+	values, err := page.After(f.key(), 2)
+	if err != nil || values == nil {
+		return l, err
+	}
+	placed, err := strconv.ParseInt(values[0], 10, 64)
 	if err != nil {
-		return nil, err
+		return nil, fault.Invalid("bad_cursor", "the cursor does not belong to this list")
 	}
-	where, args, err := f.where(after)
-	if err != nil {
-		return nil, err
-	}
-	args = append(args, page.Limit+1)
-	sql := "SELECT o.key, o.version, o.placed_at, o.doc, m.status, f.doc FROM " + ordersTable + " o LEFT JOIN " + paymentsTable +
-		" m ON m.key = 'payment-' || substr(o.key, 7) LEFT JOIN " + fulfilmentsTable + " f ON f.key = 'fulfilment-' || substr(o.key, 7)" +
-		where + " ORDER BY o.placed_at DESC, o.key DESC LIMIT $" + strconv.Itoa(len(args))
-	out := &httpapi.List[Order]{Items: []Order{}}
-	var lastKey, lastPlaced string
+	l.from = &place{placed, values[1]}
+	return l, nil
+}
+
+// readList reads a page, and returns its last order's place if there are more behind it.
+func (q *queries) readList(ctx context.Context, l *listing, limit int, out *httpapi.List[Order]) (more *place, err error) {
+	sql, args := l.statement(q.Store.Dialect(), limit)
+	staff := httpapi.CallerOf(ctx).Staff()
+	var last place
 	err = q.Store.Query(ctx, sql, args, func(row projection.Row) error {
-		if len(out.Items) == page.Limit {
-			out.NextCursor = httpapi.EncodeCursor(f.key(), lastPlaced, lastKey)
+		if len(out.Items) == limit {
+			more = &last
 			return nil
 		}
 		var d document
 		if err := bus.Decode([]byte(row.Text(3)), &d); err != nil {
 			return fmt.Errorf("orderview: read %s: %w", row.Text(0), err)
 		}
-		lastKey, lastPlaced = row.Text(0), strconv.FormatInt(row.Int(2), 10)
+		last = place{row.Int(2), row.Text(0)}
 		o := d.order(row.Int(1))
 		if !row.Null(4) {
 			o.PaymentStatus = payments.Status(row.Text(4))
@@ -81,44 +125,79 @@ func (q *queries) list(ctx context.Context, f Filter, page *httpapi.PageParams, 
 		out.Items = append(out.Items, o)
 		return nil
 	})
-	return out, err
+	return more, err
 }
 
-// where is the condition of a list, from a bounded set of texts.
-func (f *Filter) where(after []string) (string, []any, error) {
-	var conditions []string
-	var args []any
-	add := func(condition string, values ...any) {
-		for _, v := range values {
-			args = append(args, v)
-			condition = strings.Replace(condition, "?", "$"+strconv.Itoa(len(args)), 1)
+// lookedAt is the last order that was looked at for a page that is not full; nil if it was the last
+// of all.
+func (q *queries) lookedAt(ctx context.Context, l *listing, limit int) (last *place, err error) {
+	s := new(statement)
+	l.candidates(s, q.Store.Dialect(), l.looks(limit))
+	n := 0
+	err = q.Store.Query(ctx, s.String(), s.args, func(row projection.Row) error {
+		n++
+		last = &place{row.Int(1), row.Text(0)}
+		return nil
+	})
+	if n < maxLooked {
+		return nil, err
+	}
+	return last, err
+}
+
+// statement is SQL with its arguments.
+type statement struct {
+	strings.Builder
+	args []any
+}
+
+// arg adds an argument and returns its name.
+func (s *statement) arg(v any) string {
+	s.args = append(s.args, v)
+	return "$" + strconv.Itoa(len(s.args))
+}
+
+// narrow adds a condition on an argument.
+func (s *statement) narrow(condition string, v any) {
+	s.WriteString(" AND " + condition + " " + s.arg(v))
+}
+
+// statement reads a page and one order more: it looks up the candidates one by one, which is told to
+// each planner in its way.
+func (l *listing) statement(d projection.Dialect, limit int) (sql string, args []any) {
+	s := new(statement)
+	s.WriteString("SELECT o.key, o.version, o.placed_at, o.doc, m.status, f.doc FROM (")
+	by := l.candidates(s, d, l.looks(limit))
+	s.WriteString(") c")
+	look := func(join, table, as, category string) {
+		key := "'" + category + "-' || substr(c.key, 7)"
+		if d == projection.SQLite {
+			s.WriteString(" " + join + " JOIN " + table + " " + as + " ON " + as + ".key = " + key)
+			return
 		}
-		conditions = append(conditions, condition)
-	}
-	if f.CustomerID != "" {
-		add("o.customer_id = ?", f.CustomerID)
-	}
-	if f.Status != "" {
-		add("o.status = ?", f.Status)
-	}
-	if f.Stuck {
-		add("f.attention <> ''")
-	}
-	if !f.PlacedFrom.IsZero() {
-		add("o.placed_at >= ?", f.PlacedFrom.UnixMicro())
-	}
-	if !f.PlacedTo.IsZero() {
-		add("o.placed_at < ?", f.PlacedTo.UnixMicro())
-	}
-	if after != nil {
-		placed, err := strconv.ParseInt(after[0], 10, 64)
-		if err != nil {
-			return "", nil, fault.Invalid("bad_cursor", "the cursor does not belong to this list")
+		on := " ON true"
+		if join == "CROSS" {
+			on = ""
 		}
-		add("(o.placed_at, o.key) < (?, ?)", placed, after[1])
+		s.WriteString(" " + join + " JOIN LATERAL (SELECT * FROM " + table + " WHERE key = " + key + " LIMIT 1) " + as + on)
 	}
-	if len(conditions) == 0 {
-		return "", nil, nil
+	look("CROSS", ordersTable, "o", orderCategory)
+	look("LEFT", paymentsTable, "m", payments.Category)
+	look("LEFT", fulfilmentsTable, "f", "fulfilment")
+	s.WriteString(" WHERE true")
+	f := &l.filter
+	if f.CustomerID != "" && by != byCustomer {
+		s.narrow("o.customer_id =", f.CustomerID)
 	}
-	return " WHERE " + strings.Join(conditions, " AND "), args, nil
+	if f.Status != "" && by != byStatus {
+		s.narrow("o.status =", f.Status)
+	}
+	if f.SKU != "" && by != bySKU {
+		s.WriteString(" AND EXISTS (SELECT 1 FROM " + linesTable + " l WHERE l.sku = " + s.arg(f.SKU) + " AND l.placed_at = o.placed_at AND l.key = o.key)")
+	}
+	if f.Stuck && by != byStuck {
+		s.WriteString(" AND f.attention <> ''")
+	}
+	s.WriteString(" ORDER BY c.placed_at DESC, c.key DESC LIMIT " + s.arg(limit+1))
+	return s.String(), s.args
 }

@@ -29,6 +29,7 @@ const (
 var (
 	ordersTable   = projection.TableName(viewName, viewVersion, "orders")
 	personalTable = projection.TableName(viewName, viewVersion, "personal")
+	linesTable    = projection.TableName(viewName, viewVersion, "lines")
 	commandsTable = projection.TableName(viewName, viewVersion, "commands")
 )
 
@@ -55,6 +56,7 @@ type document struct {
 type view struct {
 	orders   *projection.Documents[document]
 	personal *projection.Rows
+	lines    *projection.Rows // of orders, by product
 	commands *projection.Rows
 	keep     time.Duration // of commands; 0: for ever
 	history  *history
@@ -78,9 +80,10 @@ func newView(keep time.Duration) *view {
 				{Name: "status", Kind: projection.Text},
 				{Name: "placed_at", Kind: projection.Int},
 				{Name: "personal_due", Kind: projection.Int},
+				{Name: "number", Kind: projection.Text},
 			},
 			Values: func(row []any, _ string, d *document) []any {
-				return append(row, d.CustomerID, string(d.Status), d.PlacedAt.UnixMicro(), d.PersonalDue)
+				return append(row, d.CustomerID, string(d.Status), d.PlacedAt.UnixMicro(), d.PersonalDue, d.Number)
 			},
 		}),
 		personal: projection.NewRows(projection.Table{
@@ -89,14 +92,20 @@ func newView(keep time.Duration) *view {
 				{Name: "stream", Kind: projection.Text}, {Name: "version", Kind: projection.Int}, {Name: "data", Kind: projection.Text},
 			},
 		}),
+		lines: projection.NewRows(projection.Table{
+			Name: linesTable, Key: []string{"sku", "placed_at", "key"},
+			Columns: []projection.Column{
+				{Name: "sku", Kind: projection.Text}, {Name: "placed_at", Kind: projection.Int}, {Name: "key", Kind: projection.Text},
+			},
+		}),
 		commands: projection.NewRows(commandRows),
 	}
 	v.history = newHistory()
 	v.streams = projection.Streams{
-		orderCategory: v.orders, payments.Category: v.payments, fulfilment.Category: v.fulfilments, shipping.CategoryShipment: v.shipments,
+		orderCategory: placedOrders{v.orders}, payments.Category: v.payments, fulfilment.Category: v.fulfilments, shipping.CategoryShipment: v.shipments,
 		shipping.CategoryReturn: v.returns, ordering.CategoryDiscount: v.discounts, notifications.Category: v.history,
 	}
-	v.Parts = append(projection.Parts{v.orders, v.personal, v.commands}, v.related.parts()...)
+	v.Parts = append(projection.Parts{v.orders, v.lines, v.personal, v.commands}, v.related.parts()...)
 	v.Parts = append(v.Parts, v.history)
 	return v
 }
@@ -139,10 +148,17 @@ func (*view) Sources() []projection.Source {
 
 // Schema implements projection.View.
 func (v *view) Schema(d projection.Dialect) []string {
+	together, collation := "", ` COLLATE "C"` // prefixes are ranges in no other
+	if d == projection.SQLite {
+		together, collation = " WITHOUT ROWID", ""
+	}
 	return slices.Concat([]string{
 		v.orders.Schema(),
-		fmt.Sprintf("CREATE INDEX %[1]s_placed ON %[1]s (placed_at)", ordersTable), // and by key: few orders have one time
-		fmt.Sprintf("CREATE INDEX %[1]s_customer ON %[1]s (customer_id, placed_at)", ordersTable),
+		fmt.Sprintf("CREATE INDEX %[1]s_placed ON %[1]s (placed_at, key)", ordersTable),
+		fmt.Sprintf("CREATE INDEX %[1]s_customer ON %[1]s (customer_id, placed_at, key)", ordersTable),
+		fmt.Sprintf("CREATE INDEX %[1]s_status ON %[1]s (status, placed_at, key)", ordersTable),
+		fmt.Sprintf("CREATE INDEX %[1]s_number ON %[1]s (number%[2]s)", ordersTable, collation),
+		fmt.Sprintf("CREATE TABLE %s (sku TEXT NOT NULL, placed_at BIGINT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (sku, placed_at, key))%s", linesTable, together),
 		fmt.Sprintf("CREATE TABLE %s (stream TEXT PRIMARY KEY, version BIGINT, data TEXT)", personalTable),
 	}, commandsSchema(d), v.related.schema(), historySchema(d))
 }
@@ -171,7 +187,7 @@ func (v *view) Fold(r *projection.Record) error {
 func (v *view) foldStream(r *projection.Record) error {
 	switch bus.ResourceOf(r.Key).Type {
 	case orderCategory:
-		return foldInto(v, v.orders, r, orderFold)
+		return v.foldOrder(r)
 	case payments.Category:
 		return foldInto(v, v.payments, r, paymentFold)
 	case fulfilment.Category:
@@ -184,6 +200,49 @@ func (v *view) foldStream(r *projection.Record) error {
 		return foldInto(v, v.discounts, r, discountFold)
 	}
 	return v.history.keep(r) // mails, of which there is no document
+}
+
+// foldOrder folds an event into its order, and notes the products of a new one.
+func (v *view) foldOrder(r *projection.Record) error {
+	change, err := orderFold(r)
+	if err != nil {
+		return err
+	}
+	if r.Type == ordering.TypeOrderPlaced {
+		var placed document
+		if err := change(&placed); err != nil {
+			return err
+		}
+		for i := range placed.Lines {
+			v.lines.Upsert(placed.Lines[i].SKU, placed.PlacedAt.UnixMicro(), r.Key)
+		}
+	}
+	v.orders.Change(r, change)
+	return v.history.keep(r)
+}
+
+// placedOrders are the orders, with their lines beside them.
+type placedOrders struct {
+	*projection.Documents[document]
+}
+
+// Forget implements projection.Held.
+func (p placedOrders) Forget(ctx context.Context, tx projection.Tx, stream string) error {
+	order, _, err := p.Get(ctx, tx, stream)
+	if err != nil || order == "" {
+		return err
+	}
+	var d document
+	if err := bus.Decode([]byte(order), &d); err != nil {
+		return fmt.Errorf("orderview: read %s: %w", stream, err)
+	}
+	for i := range d.Lines {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+linesTable+" WHERE sku = $1 AND placed_at = $2 AND key = $3",
+			d.Lines[i].SKU, d.PlacedAt.UnixMicro(), stream); err != nil {
+			return err
+		}
+	}
+	return p.Documents.Forget(ctx, tx, stream)
 }
 
 // foldInto folds an event into a collection.

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/e2e/realparts"
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/es"
 	"github.com/orderlane/orderlane/pkg/fault"
@@ -19,7 +20,7 @@ import (
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(realparts.Wrap(m)) }
 
 var (
 	staff = httpapi.Caller{ID: "s-1", Role: httpapi.RoleStaff}

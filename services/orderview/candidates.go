@@ -1,0 +1,139 @@
+package orderview
+
+import (
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// by is what the orders of a list are found by: the filter that leaves the fewest, as a rule.
+type by int
+
+const (
+	byTime by = iota
+	byQ
+	byStuck
+	byCustomer
+	bySKU
+	byStatus
+)
+
+// by chooses what the orders are found by.
+func (f *Filter) by() by {
+	switch {
+	case f.Q != "":
+		return byQ
+	case f.Stuck:
+		return byStuck
+	case f.CustomerID != "":
+		return byCustomer
+	case f.SKU != "":
+		return bySKU
+	case f.Status != "":
+		return byStatus
+	}
+	return byTime
+}
+
+// looks is how many orders are looked at for a page.
+func (l *listing) looks(limit int) int {
+	f, met := &l.filter, 0
+	for _, narrowed := range []bool{f.Q != "", f.Stuck, f.CustomerID != "", f.SKU != "", f.Status != ""} {
+		if narrowed {
+			met++
+		}
+	}
+	if met <= 1 {
+		return limit + 1 // the index meets all
+	}
+	return maxLooked
+}
+
+// candidates selects key and placed_at of so many orders that meet the filter which they are found
+// by, and the range of time, newest first.
+func (l *listing) candidates(s *statement, d projection.Dialect, looks int) by {
+	f := &l.filter
+	found := f.by()
+	from := func(table, condition string, v any) {
+		s.WriteString("SELECT key, placed_at FROM " + table + " WHERE true")
+		if condition != "" {
+			s.narrow(condition, v)
+		}
+		l.window(s, "placed_at", "key")
+		s.WriteString(" ORDER BY placed_at DESC, key DESC LIMIT " + s.arg(looks))
+	}
+	switch found {
+	case byQ:
+		l.matching(s, d, looks)
+	case byStuck:
+		s.WriteString("SELECT x.key AS key, x.placed_at AS placed_at FROM " + fulfilmentsTable + " y CROSS JOIN " + ordersTable +
+			" x WHERE y.attention <> '' AND x.key = 'order-' || substr(y.key, 12)")
+		l.window(s, "x.placed_at", "x.key")
+		s.WriteString(" ORDER BY x.placed_at DESC, x.key DESC LIMIT " + s.arg(looks))
+	case byCustomer:
+		from(ordersTable, "customer_id =", f.CustomerID)
+	case bySKU:
+		from(linesTable, "sku =", f.SKU)
+	case byStatus:
+		from(ordersTable, "status =", f.Status)
+	case byTime:
+		from(ordersTable, "", nil)
+	}
+	return found
+}
+
+// window narrows to the range of time, and to what comes after the page before.
+func (l *listing) window(s *statement, placed, key string) {
+	for _, bound := range []struct {
+		is string
+		at time.Time
+	}{{">=", l.filter.PlacedFrom}, {"<", l.filter.PlacedTo}} {
+		if !bound.at.IsZero() {
+			s.narrow(placed+" "+bound.is, bound.at.UnixMicro())
+		}
+	}
+	if l.from != nil {
+		s.WriteString(" AND (" + placed + ", " + key + ") < (" + s.arg(l.from.placed) + ", " + s.arg(l.from.key) + ")")
+	}
+}
+
+// matching selects the orders that q names.
+func (l *listing) matching(s *statement, d projection.Dialect, looks int) {
+	q := l.filter.Q
+	s.WriteString("SELECT key, placed_at FROM (")
+	one := func(order string, conditions ...any) {
+		s.WriteString("SELECT * FROM (SELECT key, placed_at FROM " + ordersTable + " WHERE true")
+		for i := 0; i < len(conditions); i += 2 {
+			s.narrow(conditions[i].(string), conditions[i+1])
+		}
+		l.window(s, "placed_at", "key")
+		s.WriteString(" ORDER BY " + order + " LIMIT " + s.arg(looks) + ") q")
+	}
+	one("placed_at DESC, key DESC", "customer_id =", q)
+	s.WriteString(" UNION ")
+	number := numbered(q)
+	column := "number"
+	if d == projection.Postgres {
+		column = `number COLLATE "C"` // as its index
+	}
+	// A prefix of three has few numbers: they are sorted, instead of all orders looked through.
+	one("placed_at + 0 DESC, key DESC", column+" >=", number, column+" <", number+"~")
+	if id, err := uuid.Parse(q); err == nil {
+		s.WriteString(" UNION ")
+		one("placed_at DESC, key DESC", "key =", orderCategory+"-"+id.String())
+	}
+	s.WriteString(") matching ORDER BY placed_at DESC, key DESC LIMIT " + s.arg(looks))
+}
+
+// numbered is how an order number is written that somebody may have heard on the phone: in capitals,
+// with digits for letters that are none of its alphabet, and with its hyphen.
+func numbered(q string) string {
+	n := strings.NewReplacer(" ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(q))
+	if !strings.Contains(n, "-") && len(n) > 4 {
+		n = n[:4] + "-" + n[4:]
+	}
+	return n
+}

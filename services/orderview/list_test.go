@@ -1,0 +1,255 @@
+package orderview
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/orderlane/orderlane/api/fulfilment"
+	"github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/kafka"
+	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/pkg/service/servicetest"
+)
+
+// listedOrder is what a list is tested with of an order.
+type listedOrder struct {
+	n                int
+	customer, number string
+	skus             []string
+	status           ordering.Status
+	minute           int
+	stuck            bool
+}
+
+// records are what makes an order.
+func (o *listedOrder) records(w *world) []kafka.Record {
+	var lines []ordering.Line
+	for i, sku := range o.skus {
+		lines = append(lines, ordering.Line{Line: i + 1, SKU: sku, Quantity: 1})
+	}
+	id := orderID(o.n)
+	records := []kafka.Record{w.event(o.n, 1, ordering.TypeOrderPlaced, ordering.OrderPlaced{
+		OrderID: id, Version: 1, Number: o.number, CustomerID: o.customer, Status: ordering.StatusPlaced, Currency: "EUR",
+		PlacedAt: servicetest.Noon.Add(time.Duration(o.minute) * time.Minute), Lines: lines,
+	})}
+	if o.status != ordering.StatusPlaced {
+		records = append(records, w.event(o.n, 2, ordering.TypeOrderConfirmed,
+			ordering.OrderConfirmed{Change: ordering.Change{OrderID: id, Version: 2, Status: o.status, CustomerID: o.customer}}))
+	}
+	if o.stuck {
+		records = append(records, w.of(fulfilment.Service, "fulfilment-"+id, 1, fulfilment.TypeFulfilmentStarted,
+			fulfilment.Progress{OrderID: id, Version: 1, Attention: "look at it"}))
+	}
+	return records
+}
+
+// someOrders are orders of which each filter meets a few.
+func someOrders(count int) []listedOrder {
+	all := make([]listedOrder, count)
+	for n := range all {
+		all[n] = listedOrder{
+			n: n, customer: fmt.Sprint("c-", n%5), number: fmt.Sprintf("%c%cAB-%04d", 'A'+n%3, '0'+n%7, n),
+			skus: []string{fmt.Sprint("TEA-", n%4), "TEA-" + fmt.Sprint(n%6)}, status: []ordering.Status{"placed", "confirmed", "cancelled"}[n%3],
+			minute: (n * 7) % (count / 2), stuck: n%9 == 0,
+		}
+	}
+	return all
+}
+
+// want are the numbers of the orders that a filter leaves, newest first.
+func want(all []listedOrder, f *Filter) (numbers []string) {
+	sorted := slices.Clone(all)
+	slices.SortFunc(sorted, func(a, b listedOrder) int {
+		if a.minute != b.minute {
+			return b.minute - a.minute
+		}
+		return b.n - a.n
+	})
+	for _, o := range sorted {
+		at := servicetest.Noon.Add(time.Duration(o.minute) * time.Minute)
+		q := f.Q == "" || o.customer == f.Q || strings.HasPrefix(o.number, numbered(f.Q)) || orderID(o.n) == f.Q
+		if q && (f.CustomerID == "" || f.CustomerID == o.customer) && (f.Status == "" || f.Status == string(o.status)) &&
+			(f.SKU == "" || slices.Contains(o.skus, f.SKU)) && (!f.Stuck || o.stuck) &&
+			(f.PlacedFrom.IsZero() || !at.Before(f.PlacedFrom)) && (f.PlacedTo.IsZero() || at.Before(f.PlacedTo)) {
+			numbers = append(numbers, o.number)
+		}
+	}
+	return numbers
+}
+
+// query is a filter as a client writes it.
+func (f *Filter) query() string {
+	v := url.Values{}
+	for name, s := range map[string]string{"customer_id": f.CustomerID, "status": f.Status, "sku": f.SKU, "q": f.Q} {
+		if s != "" {
+			v.Set(name, s)
+		}
+	}
+	if f.Stuck {
+		v.Set("stuck", "true")
+	}
+	if !f.PlacedFrom.IsZero() {
+		v.Set("placed_from", f.PlacedFrom.Format(time.RFC3339))
+	}
+	if !f.PlacedTo.IsZero() {
+		v.Set("placed_to", f.PlacedTo.Format(time.RFC3339))
+	}
+	return v.Encode()
+}
+
+// pages goes through a list to its end.
+func (w *world) pages(as httpapi.Caller, limit int, query string) (numbers []string, pages int) {
+	w.t.Helper()
+	cursor := ""
+	for pages = 1; pages < 1000; pages++ {
+		var list httpapi.List[Order]
+		a := w.api.Get(as, fmt.Sprintf("/v1/orders?limit=%d&cursor=%s&%s", limit, url.QueryEscape(cursor), query))
+		if a.Status != 200 {
+			w.t.Fatalf("%s: %d %s", query, a.Status, a.Body)
+		}
+		a.Into(&list)
+		for _, o := range list.Items {
+			numbers = append(numbers, o.Number)
+		}
+		if cursor = list.NextCursor; cursor == "" {
+			return numbers, pages
+		}
+	}
+	w.t.Fatal("the list has no end")
+	return nil, 0
+}
+
+func TestAListHoldsWhatItsFiltersLeaveNewestFirst(t *testing.T) {
+	all := someOrders(120)
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldIn(t, open())
+			for i := range all {
+				w.FoldAll(all[i].records(w)...)
+			}
+			rapid.Check(t, func(rt *rapid.T) {
+				f := Filter{
+					CustomerID: rapid.SampledFrom([]string{"", "", "c-1", "c-4", "nobody"}).Draw(rt, "customer"),
+					Status:     rapid.SampledFrom([]string{"", "", "placed", "cancelled", "returned"}).Draw(rt, "status"),
+					SKU:        rapid.SampledFrom([]string{"", "", "TEA-1", "TEA-5", "tea-1"}).Draw(rt, "sku"),
+					Stuck:      rapid.IntRange(0, 3).Draw(rt, "stuck") == 0,
+					Q:          rapid.SampledFrom([]string{"", "", "", "c-1", "A0A", "bla", "b1ab0", "c2ab-0002", orderID(7), strings.ToUpper(orderID(7))}).Draw(rt, "q"),
+				}
+				f.Q = strings.Replace(f.Q, strings.ToUpper(orderID(7)), orderID(7), 1)
+				if rapid.Bool().Draw(rt, "from") {
+					f.PlacedFrom = servicetest.Noon.Add(time.Duration(rapid.IntRange(0, 30).Draw(rt, "from")) * time.Minute)
+				}
+				if rapid.Bool().Draw(rt, "to") {
+					f.PlacedTo = servicetest.Noon.Add(time.Duration(rapid.IntRange(31, 60).Draw(rt, "to")) * time.Minute)
+				}
+				got, _ := w.pages(staff, rapid.SampledFrom([]int{1, 3, 10, 200}).Draw(rt, "limit"), f.query())
+				if want := want(all, &f); !slices.Equal(got, want) {
+					rt.Errorf("%s: %v, want %v", f.query(), got, want)
+				}
+			})
+		})
+	}
+}
+
+// TestAPageLooksAtSoManyOrdersOnly: of two filters that leave few orders together, one is met by an
+// index and the other by looking.
+func TestAPageLooksAtSoManyOrdersOnly(t *testing.T) {
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldIn(t, open())
+			all := make([]listedOrder, maxLooked+100)
+			var records []kafka.Record
+			for n := range all {
+				all[n] = listedOrder{n: n, customer: ada.ID, number: fmt.Sprint("N-", n), skus: []string{"TEA-1"}, status: "placed", minute: n}
+				if n < 3 {
+					all[n].status = "cancelled"
+				}
+				records = append(records, all[n].records(w)...)
+			}
+			w.FoldAll(records...)
+			for _, query := range []string{"status=cancelled&sku=TEA-1", "status=cancelled&customer_id=" + ada.ID} {
+				if got, pages := w.pages(staff, 2, query); !slices.Equal(got, []string{"N-2", "N-1", "N-0"}) || pages != 3 {
+					t.Errorf("%s: %v on %d pages", query, got, pages)
+				}
+			}
+			if got, pages := w.pages(ada, 200, "status=cancelled"); len(got) != 3 || pages != 2 {
+				t.Errorf("to the customer: %v on %d pages", got, pages)
+			}
+			if got, pages := w.pages(staff, 200, "status=cancelled"); len(got) != 3 || pages != 1 {
+				t.Errorf("by an index: %v on %d pages", got, pages)
+			}
+		})
+	}
+}
+
+// TestEveryListGoesByAnIndex asks SQLite how it would find the orders of each combination of filters.
+func TestEveryListGoesByAnIndex(t *testing.T) {
+	w := newWorld(t)
+	for n := range 1 << 7 {
+		has := func(bit int) bool { return n>>bit&1 == 1 }
+		f := Filter{Stuck: has(0)}
+		for bit, set := range map[int]func(){
+			1: func() { f.CustomerID = "c" }, 2: func() { f.Status = "placed" }, 3: func() { f.SKU = "TEA-1" },
+			4: func() { f.Q = orderID(1) }, 5: func() { f.PlacedFrom, f.PlacedTo = servicetest.Noon, later() },
+		} {
+			if has(bit) {
+				set()
+			}
+		}
+		l := &listing{filter: f}
+		if has(6) {
+			l.from = &place{1, "order-x"}
+		}
+		sql, args := l.statement(projection.SQLite, 50)
+		err := w.Store.Query(t.Context(), "EXPLAIN QUERY PLAN "+sql, args, func(row projection.Row) error {
+			if step := row.Text(3); strings.HasPrefix(step, "SCAN") && strings.Contains(step, "_v") && !strings.Contains(step, "USING") {
+				t.Errorf("%+v: %s", f, step)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAListThatMakesNoSenseIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.FoldAll(slices.Concat(w.life(1), w.life(2))...)
+	var list httpapi.List[Order]
+	w.api.Get(staff, "/v1/orders?limit=1").Into(&list)
+	cursor := url.QueryEscape(list.NextCursor)
+	for query, code := range map[string]string{
+		"colour=red": "validation_failed", "q=ab": "validation_failed", "status=odd": "validation_failed", "placed_from=yesterday": "validation_failed",
+		"placed_from=2026-11-23T12:00:00Z&placed_to=2026-11-23T12:00:00Z": "empty_range",
+		"sku=TEA-1&cursor=" + cursor:                                      "bad_cursor", "q=c-ada&cursor=" + cursor: "bad_cursor",
+	} {
+		if a := w.api.Get(staff, "/v1/orders?"+query); a.Status < 400 || a.Status > 499 || a.Code() != code {
+			t.Errorf("%s: %d %s, want %s", query, a.Status, a.Body, code)
+		}
+	}
+}
+
+func TestTheProductsOfAnOrderAreForgottenWithIt(t *testing.T) {
+	w := newWorld(t)
+	w.FoldAll(w.life(1)...)
+	if err := w.Store.Update(t.Context(), func(tx projection.Tx) error {
+		return newView(0).Forget(t.Context(), tx, "ordering.events.v1", "order-"+orderID(1))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	if err := w.Store.Query(t.Context(), "SELECT sku FROM "+linesTable, nil, func(projection.Row) error {
+		left++
+		return nil
+	}); err != nil || left > 0 {
+		t.Errorf("%d lines are left, %v", left, err)
+	}
+}
