@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/orderlane/orderlane/pkg/fault"
 	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
@@ -419,32 +418,4 @@ func (b *Builds) Look(ctx context.Context) (next time.Duration, err error) {
 		return swapEvery, nil
 	}
 	return buildEvery, nil
-}
-
-// shownStore refuses queries while there is nothing to be seen.
-type shownStore struct {
-	Store
-	queries Queryer
-	builds *Builds
-}
-
-func (s *shownStore) refuse() error {
-	if s.builds.Ready() {
-		return nil
-	}
-	return fault.Unavailable("view_building", "the view is being built: %s", s.builds.Report().Waiting)
-}
-
-func (s *shownStore) Query(ctx context.Context, sql string, args []any, scan func(Row) error) error {
-	if err := s.refuse(); err != nil {
-		return err
-	}
-	return s.queries.Query(ctx, sql, args, scan)
-}
-
-func (s *shownStore) Load(ctx context.Context, q Lookup, scan func(Row) error) error {
-	if err := s.refuse(); err != nil {
-		return err
-	}
-	return s.queries.Load(ctx, q, scan)
 }

@@ -138,8 +138,8 @@ func (g *groups) load(t *testing.T, instances ...*live) *load {
 	var running sync.WaitGroup
 	shown := func(in *live, key string) (version int64, err error) {
 		// The row and another of the same view, in one statement.
-		err = in.Store().Query(ctx, `SELECT o.version, s.doc FROM `+in.view.ordersT+` o LEFT JOIN `+in.view.sizesT+` s ON s.key = $1 WHERE o.key = $2`,
-			[]any{"partition 0", key}, func(r projection.Row) error {
+		err = in.Store().Query(ctx, `SELECT o.version, s.n FROM `+in.view.ordersT+` o LEFT JOIN `+in.view.sizesT+` s ON s.part = $1 WHERE o.key = $2`,
+			[]any{0, key}, func(r projection.Row) error {
 				version = r.Int(0)
 				return nil
 			})

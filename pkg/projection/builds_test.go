@@ -40,8 +40,12 @@ func (w *topics) from(p kafka.Partition, next int64) (recs []kafka.Record) {
 }
 
 var allPartitions = []kafka.Partition{
-	{Topic: events, ID: 0}, {Topic: events, ID: 1}, {Topic: commands, ID: 0},
-	{Topic: commands, ID: 1}, {Topic: outcomes, ID: 0}, {Topic: outcomes, ID: 1},
+	{Topic: events, ID: 0},
+	{Topic: events, ID: 1},
+	{Topic: commands, ID: 0},
+	{Topic: commands, ID: 1},
+	{Topic: outcomes, ID: 0},
+	{Topic: outcomes, ID: 1},
 }
 
 // process is an instance whose builds a test drives.

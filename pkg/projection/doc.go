@@ -30,8 +30,7 @@
 // happened. The projection looks back for their keys, takes back what those have written (View.Forget),
 // folds what is left of them anew, and goes on from the beginning of the epoch: its
 // first event may have a version that the view had seen before, with other contents. Until that is
-// done the partition waits. What adds up over keys (Documents.Accumulate) is not
-// taken back; that takes another version of the view.
+// done the partition waits. What adds up over keys is taken back too, by a Rollup.
 //
 // # What cannot be folded
 //

@@ -59,7 +59,6 @@ type change[T any] struct {
 type entry[T any] struct {
 	key         string
 	first, last int // changes
-	accumulates bool
 	version     int64
 	doc         *T
 }
@@ -104,20 +103,10 @@ func (d *Documents[T]) Schema() string {
 // document after all earlier events (the zero T before the first) and changes it; it must
 // depend on nothing else, since it may run again. A nil fold only moves the version.
 func (d *Documents[T]) Change(rec *Record, fold func(doc *T) error) {
-	d.add(rec, rec.Key, fold, false)
+	d.add(rec, rec.Key, fold)
 }
 
-// Accumulate collects what a record changes in a document that is not its stream's, such as
-// a count per day. The key must name the record's partition too, since the partitions have
-// different owners: rollups are kept per partition and summed when read. A repair of one key
-// adds what was missing and cannot take out what was wrong: that takes another version of the view.
-func (d *Documents[T]) Accumulate(rec *Record, key string, fold func(doc *T) error) {
-	if !rec.Refolded() {
-		d.add(rec, key, fold, true)
-	}
-}
-
-func (d *Documents[T]) add(rec *Record, key string, fold func(doc *T) error, accumulates bool) {
+func (d *Documents[T]) add(rec *Record, key string, fold func(doc *T) error) {
 	n := len(d.changes)
 	d.changes = append(d.changes, change[T]{rec, fold, -1})
 	if i, ok := d.index[key]; ok {
@@ -126,7 +115,7 @@ func (d *Documents[T]) add(rec *Record, key string, fold func(doc *T) error, acc
 		return
 	}
 	d.index[key] = len(d.entries)
-	d.entries = append(d.entries, entry[T]{key: key, first: n, last: n, accumulates: accumulates})
+	d.entries = append(d.entries, entry[T]{key: key, first: n, last: n})
 }
 
 // Reset drops what was collected.
@@ -212,9 +201,6 @@ func (d *Documents[T]) load(ctx context.Context, tx Tx) error {
 // a gap, so that it need not be read. If the store has it already (a repeat), the rank
 // keeps the stored one or replaces it with a longer fold.
 func (d *Documents[T]) begins(e *entry[T]) bool {
-	if e.accumulates {
-		return false
-	}
 	want := int64(1)
 	for i := e.first; i >= 0; i = d.changes[i].next {
 		if d.changes[i].rec.Version != want {
@@ -237,9 +223,6 @@ func (d *Documents[T]) fold(e *entry[T]) error {
 			return &RecordError{c.rec, fmt.Errorf("%s is folded from %s only", d.def.Table, d.def.Topic)}
 		}
 		version := c.rec.Version
-		if e.accumulates {
-			version = e.version + 1 // a count of changes; the checkpoint keeps repeats away
-		}
 		if version <= e.version {
 			continue // the document has it
 		}

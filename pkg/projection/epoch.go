@@ -203,7 +203,6 @@ func (p *Projection) takeBackIn(ctx context.Context, r *Record, keys []string, r
 	var at checkpoint // from the start: repeats are skipped again
 	for i := range recs {
 		old := parse(&recs[i], c)
-		old.folded = true
 		if at.pass(&old, true) {
 			continue
 		}

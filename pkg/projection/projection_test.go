@@ -262,7 +262,7 @@ func TestARevokedPartitionIsDropped(t *testing.T) {
 func goBack(t *testing.T, in *instance) {
 	must(t, in.store.Update(t.Context(), func(tx projection.Tx) error {
 		_, err := tx.Exec(t.Context(), `UPDATE projection_checkpoints SET next_offset = 0, position = 0`)
-		for _, table := range []string{in.view.ordersT, in.view.sizesT, "projection_broken"} {
+		for _, table := range []string{in.view.ordersT, in.view.sizesT, in.view.lengthsT, "projection_broken"} {
 			if err == nil {
 				_, err = tx.Exec(t.Context(), `DELETE FROM `+table)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/orderlane/orderlane/pkg/kafka"
@@ -15,10 +14,9 @@ const maxRepair = 100_000
 
 // again is what a repair folds anew: a key's records in one partition.
 type again struct {
-	claim    *claim
-	brokenAt int64 // offset of the record that broke the key: those before have been folded
-	upTo     int64 // offset up to which the partition was read
-	recs     []kafka.Record
+	claim *claim
+	upTo  int64 // offset up to which the partition was read
+	recs  []kafka.Record
 }
 
 // Repair folds a key anew from its topics and clears its mark, in one transaction between two
@@ -69,11 +67,11 @@ func (p *Projection) partitionsOf(ctx context.Context, key string) (work []*agai
 	owned := p.owned()
 	for _, c := range owned {
 		if len(marks) == 0 {
-			work = append(work, &again{claim: c, brokenAt: math.MaxInt64})
+			work = append(work, &again{claim: c})
 		}
 		for _, m := range marks {
 			if m.Topic == c.Topic && m.Partition == c.ID {
-				work = append(work, &again{claim: c, brokenAt: m.Offset})
+				work = append(work, &again{claim: c})
 			}
 		}
 	}
@@ -140,7 +138,6 @@ func (p *Projection) refold(ctx context.Context, key string, work []*again) erro
 		var at checkpoint // from the start: the repeats in the topic are skipped again
 		for i := range a.recs {
 			r := parse(&a.recs[i], a.claim)
-			r.folded = r.Offset < a.brokenAt
 			if at.pass(&r, a.claim.log) {
 				continue
 			}

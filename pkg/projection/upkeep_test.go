@@ -86,7 +86,7 @@ func TestARowThatTheDatabaseRefusesIsBlamedOnItsRecordAlsoDuringUpkeep(t *testin
 		k := &deleter{}
 		in := start(t, w, open(), 1, func(o *projection.Options) {
 			k.ordersView = o.View.(*ordersView)
-			k.Parts = projection.Parts{k.orders} // nothing is read after what is refused was queued
+			k.Parts = projection.Parts{k.orders}                                           // nothing is read after what is refused was queued
 			o.View, o.Clock = k, func() time.Time { now = now.Add(time.Hour); return now } // it is always time for upkeep
 		})
 		w.event(0, "order-1", "1")

@@ -88,13 +88,8 @@ type Record struct {
 	Epoch    string // ce_epoch, empty if there is none
 
 	claim  *claim
-	folded bool
 	begins bool // an epoch; the view does not see it
 }
-
-// Refolded says that a repair folds the record although it has been folded before: what
-// adds up over keys has it already, and must leave it out.
-func (r *Record) Refolded() bool { return r.folded }
 
 // RecordError says which record a Flush failed for.
 type RecordError struct {

@@ -178,12 +178,13 @@ type ordersView struct {
 	healed    *bool         // trouble is over: another build of the view
 	events    *atomic.Int64 // folded
 	orders    *projection.Documents[order]
-	sizes     *projection.Documents[int]
-	counts    *projection.Documents[int] // of commands: folding one twice shows
+	sizes     *projection.Rollup[int] // what adds up over keys
+	counts    *projection.Rows        // of commands: folding one twice shows
 	accepted  *projection.Rows
 	statuses  *projection.Rows
 	ordersT   string
 	sizesT    string
+	lengthsT  string // of the documents that sizes come from
 	countsT   string
 	commandsT string
 }
@@ -194,8 +195,8 @@ func newOrdersView(version int) *ordersView { return newOrdersViewOf(version, ev
 func newOrdersViewOf(version int, events string) *ordersView {
 	v := &ordersView{
 		version: version, topic: events, healed: new(bool), events: new(atomic.Int64), ordersT: projection.TableName("test", version, "orders"),
-		countsT: projection.TableName("test", version, "counts"),
-		sizesT:  projection.TableName("test", version, "sizes"), commandsT: projection.TableName("test", version, "commands"),
+		countsT: projection.TableName("test", version, "counts"), lengthsT: projection.TableName("test", version, "lengths"),
+		sizesT: projection.TableName("test", version, "sizes"), commandsT: projection.TableName("test", version, "commands"),
 	}
 	v.orders = projection.NewDocuments(projection.Collection[order]{
 		Table: v.ordersT, Topic: events, Columns: []projection.Column{{Name: "last"}, {Name: "sum", Kind: projection.Int}},
@@ -207,8 +208,14 @@ func newOrdersViewOf(version int, events string) *ordersView {
 			return append(row, last, int64(o.Sum))
 		},
 	})
-	v.sizes = projection.NewDocuments(projection.Collection[int]{Table: v.sizesT, Topic: events})
-	v.counts = projection.NewDocuments(projection.Collection[int]{Table: v.countsT, Topic: commands})
+	v.sizes = projection.NewRollup(projection.RollupOf[int]{
+		Table: v.lengthsT, Topic: events, Sums: []projection.Sums{{Table: v.sizesT, Columns: []string{"n"}}},
+		Contribute: func(t *projection.Tally, size *int) { t.Add(0, []int64{int64(*size)}) },
+	})
+	v.counts = projection.NewRows(projection.Table{
+		Name: v.countsT, Key: []string{"key", "part"}, Sums: []string{"n"},
+		Columns: []projection.Column{{Name: "key"}, {Name: "part", Kind: projection.Int}, {Name: "n", Kind: projection.Int}},
+	})
 	v.accepted = projection.NewRows(projection.Table{
 		Name: v.commandsT, Key: []string{"id"}, Rank: "accepted",
 		Columns: []projection.Column{{Name: "id"}, {Name: "accepted", Kind: projection.Int}, {Name: "type"}},
@@ -234,10 +241,10 @@ func (v *ordersView) Sources() []projection.Source {
 }
 
 func (v *ordersView) Schema(projection.Dialect) []string {
-	return []string{
-		v.orders.Schema(), v.sizes.Schema(), v.counts.Schema(),
-		`CREATE TABLE ` + v.commandsT + ` (id TEXT PRIMARY KEY, accepted BIGINT, type TEXT, status TEXT, rank BIGINT)`,
-	}
+	return append(v.sizes.Schema(), v.orders.Schema(),
+		`CREATE TABLE `+v.countsT+` (key TEXT, part BIGINT, n BIGINT NOT NULL, PRIMARY KEY (key, part))`,
+		`CREATE TABLE `+v.commandsT+` (id TEXT PRIMARY KEY, accepted BIGINT, type TEXT, status TEXT, rank BIGINT)`,
+	)
 }
 
 var errBad = errors.New("bad value")
@@ -245,7 +252,7 @@ var errBad = errors.New("bad value")
 func (v *ordersView) Fold(rec *projection.Record) error {
 	switch rec.Topic {
 	case commands:
-		v.counts.Accumulate(rec, fmt.Sprint("partition ", rec.Partition), func(n *int) error { *n++; return nil })
+		v.counts.Upsert(rec.Key, int64(rec.Partition), 1)
 		v.accepted.Upsert(rec.Header("ce_id"), 1, rec.Type)
 		return nil
 	case outcomes:
@@ -258,7 +265,7 @@ func (v *ordersView) Fold(rec *projection.Record) error {
 	}
 	v.events.Add(1)
 	value := string(rec.Value)
-	v.sizes.Accumulate(rec, fmt.Sprint("partition ", rec.Partition), func(n *int) error { *n += len(value); return nil })
+	v.sizes.Change(rec, func(n *int) error { *n += len(value); return nil })
 	trouble := value
 	if *v.healed {
 		trouble = ""
@@ -287,8 +294,12 @@ func (v *ordersView) Fold(rec *projection.Record) error {
 }
 
 func (v *ordersView) Forget(ctx context.Context, tx projection.Tx, topic, key string) error {
-	if topic == events {
-		return v.orders.Forget(ctx, tx, key)
+	switch topic {
+	case events:
+		return errors.Join(v.orders.Forget(ctx, tx, key), v.sizes.Forget(ctx, tx, key))
+	case commands:
+		_, err := tx.Exec(ctx, "DELETE FROM "+v.countsT+" WHERE key = $1", key)
+		return err
 	}
 	return nil
 }
@@ -311,8 +322,8 @@ func shown(t fataler, s projection.Store, v *ordersView) string {
 	}))
 	for name, table := range map[string]string{"": v.sizesT, "commands of ": v.countsT} {
 		var lines []string
-		must(t, s.Query(context.Background(), `SELECT key, doc FROM `+table+` ORDER BY key`, nil, func(r projection.Row) error {
-			lines = append(lines, fmt.Sprintln(name+r.Text(0), r.Text(1)))
+		must(t, s.Query(context.Background(), `SELECT part, CAST(sum(n) AS BIGINT) FROM `+table+` GROUP BY part`, nil, func(r projection.Row) error {
+			lines = append(lines, fmt.Sprintln(name+"partition", r.Int(0), r.Int(1)))
 			return nil
 		}))
 		rollups = append(rollups, lines...)

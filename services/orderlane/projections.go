@@ -216,8 +216,10 @@ func (c *projectionsVerify) verify(ctx context.Context, view string) (*service.V
 		if err == nil {
 			number = v.Number
 		}
+		poll := time.NewTicker(verifyPoll)
+		defer poll.Stop()
 		for err == nil && v.Running {
-			time.Sleep(verifyPoll)
+			<-poll.C
 			if v, err = ask[*service.Verification](ctx, base, http.MethodGet, path); err == nil && v.Number != number {
 				err = fmt.Errorf("the verification of %s was replaced by another one", view)
 			}
