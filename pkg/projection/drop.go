@@ -106,6 +106,9 @@ func (b *Builds) dropNamed(ctx context.Context, one Build, kind string) error {
 	}
 	for _, name := range found {
 		if kind == "table" && b.o.Store.Dialect() == SQLite {
+			if err := b.dropTriggers(ctx, name); err != nil {
+				return err
+			}
 			if err := b.thin(ctx, name); err != nil {
 				return err
 			}
@@ -119,6 +122,27 @@ func (b *Builds) dropNamed(ctx context.Context, one Build, kind string) error {
 		}
 	}
 	return nil
+}
+
+// dropTriggers drops what keeps other tables, such as a full-text index that is gone by now, up to date
+// with the rows of a table.
+func (b *Builds) dropTriggers(ctx context.Context, table string) error {
+	var triggers []string
+	err := b.o.Store.Query(ctx, `SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = $1`, []any{table}, func(r Row) error {
+		triggers = append(triggers, r.Text(0))
+		return nil
+	})
+	if err != nil || len(triggers) == 0 {
+		return err
+	}
+	return b.o.Store.Update(ctx, func(tx Tx) error {
+		for _, name := range triggers {
+			if _, err := tx.Exec(ctx, "DROP TRIGGER IF EXISTS "+name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // thin deletes the rows of a table, a few at a time. One that can't be asked for its rows by their number is left
