@@ -67,6 +67,15 @@ func TestAnOrderIsFollowedLiveAcrossInstances(t *testing.T) {
 		// What the view showed when the stream began is not told; what comes after it is.
 		one.missesNothing(f, placed.Resource.ID)
 		one.readsWhatItWasTold()
+
+		late := &follower{t: t, process: next, path: one.path}
+		late.connect()
+		late.await("ready")
+		c.Succeed(t, http.MethodPost, "/v1/shipments/"+shipment+"/deliver", nil)
+		late.await(shipping.TypeShipmentDelivered)
+		if late.seen[0].Type == ordering.TypeOrderPlaced {
+			t.Error("who comes late is told what the order shows already")
+		}
 	})
 }
 

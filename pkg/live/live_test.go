@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/kafka/memkafka"
@@ -33,6 +34,21 @@ func TestEventIDsStayReadableFromReleaseToRelease(t *testing.T) {
 	if err != nil || !slices.Equal(got, at) {
 		t.Errorf("%v %v", got, err)
 	}
+}
+
+func TestEveryPlaceHasAnIDAndEveryOtherTextIsRefused(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at := position(rapid.SliceOfN(rapid.Int64Min(0), 1, 40).Draw(t, "offsets"))
+		mark := rapid.Uint32().Draw(t, "mark")
+		id := string(appendID(nil, mark, at))
+		if got, err := parseID(id, mark, len(at)); err != nil || !slices.Equal(got, at) {
+			t.Fatalf("%v %v", got, err)
+		}
+		text := rapid.String().Draw(t, "text")
+		if got, err := parseID(text, mark, 3); err == nil {
+			t.Fatalf("%q is taken for %v", text, got)
+		}
+	})
 }
 
 func TestWhatIsNoEventIDIsRefused(t *testing.T) {
