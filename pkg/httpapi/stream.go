@@ -18,7 +18,7 @@ import (
 
 // Defaults and bounds of event streams.
 const (
-	// DefaultMaxStreams is how many streams are open at once. One costs some 30 KB, nearly all of it
+	// DefaultMaxStreams is how many streams are open at once. One costs some 40 KB, nearly all of it
 	// the server's for a connection.
 	DefaultMaxStreams = 8000
 	// DefaultMaxStreamsPerCaller is how many of them one customer, or one of the staff, has: some

@@ -104,9 +104,9 @@ func (s *Stream) take() (items []item, then position, ok bool) {
 }
 
 // Run sends events until ctx ends, or until something is taken back, neither of which is an error, until
-// the client has not kept up (ErrSlow), or until send fails. send gets whole events in SSE's form, and must not keep the bytes; it decides how
-// long a client may take. The first event, unless nil, is sent before all others, and what it says is
-// as of the place at which the stream begins.
+// the client has not kept up (ErrSlow), or until send fails. send gets whole events in SSE's form, and
+// must not keep the bytes; it decides how long a client may take. The first event, unless nil, is sent
+// before all others, and what it says is as of the place at which the stream begins.
 func (s *Stream) Run(ctx context.Context, first *Event, send func([]byte) error) error {
 	defer s.Close()
 	err := s.run(ctx, first, send)
