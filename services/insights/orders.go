@@ -161,11 +161,10 @@ var (
 	spansTable    = table("spans")
 )
 
-// What one row of a table with a scale stands for: start is the number of its first day or second since 1970.
+// The scales of activity: start is the number of a day or of a second since 1970.
 const (
 	byDay    int64 = 0
-	byMonth  int64 = 1 // so that a long period is read from few rows
-	bySecond int64 = 2
+	bySecond int64 = 1
 )
 
 func newOrders() *projection.Rollup[order] {
@@ -223,7 +222,6 @@ func contributeOrder(t *projection.Tally, o *order) {
 
 // contributeProducts adds what an order counts for by product; an order with two lines of a product counts once.
 func (o *order) contributeProducts(t *projection.Tally, day int64, goods []int64) {
-	month := monthOf(day)
 	for i := range o.Lines {
 		sku := o.Lines[i].SKU
 		same := func(l line) bool { return l.SKU == sku }
@@ -237,8 +235,9 @@ func (o *order) contributeProducts(t *projection.Tally, day int64, goods []int64
 			}
 		}
 		sums := slices.Concat([]int64{1}, goods)
-		t.Add(sumsByProduct, sums, byDay, day, sku, o.Currency)
-		t.Add(sumsByProduct, sums, byMonth, month, sku, o.Currency)
+		for scale, size := range blocks {
+			t.Add(sumsByProduct, sums, int64(scale), day-day%size, sku, o.Currency)
+		}
 	}
 }
 

@@ -34,24 +34,22 @@ func timeOf(day int64) time.Time { return time.Unix(day*secondsOfDay, 0).UTC() }
 // dayOf is the number of the day that a time is on.
 func dayOf(t time.Time) int64 { return t.Unix() / secondsOfDay }
 
-// monthOf is the number of the first day of a day's month.
-func monthOf(day int64) int64 {
-	t := timeOf(day)
-	return day - int64(t.Day()-1)
-}
+// blocks are the sizes in days that goods are added up in, by scale, so that any period is made of a few blocks: of
+// some days, some eights of days and some 64s, and as many on the other side.
+var blocks = [...]int64{1, 8, 64}
 
-// months splits a period: the days before the first whole month, whole months from first to last, and the
-// days after them. Without a whole month, all days are before.
-func (p period) months() (first, last int64) {
-	first = monthOf(p.from)
-	if first < p.from {
-		first = dayOf(timeOf(first).AddDate(0, 1, 0))
+// cut splits a period: days from its beginning to eights, eights to sixties, and back to days at its end.
+func (p period) cut() (eights, sixties, endOfSixties, endOfEights int64) {
+	whole := func(size int64) (begin, end int64) { return (p.from + size - 1) / size * size, p.to / size * size }
+	eights, endOfEights = whole(blocks[1])
+	if eights >= endOfEights {
+		return p.to, p.to, p.to, p.to
 	}
-	last = monthOf(p.to)
-	if first >= last {
-		return p.to, p.to
+	sixties, endOfSixties = whole(blocks[2])
+	if sixties >= endOfSixties {
+		return eights, endOfEights, endOfEights, endOfEights
 	}
-	return first, last
+	return eights, sixties, endOfSixties, endOfEights
 }
 
 // newPeriod reads a period: from and to are dates, or times in RFC 3339. It is of whole days in UTC: those that

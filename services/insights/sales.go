@@ -152,42 +152,33 @@ func summary(all []fact) *Summary {
 	return s
 }
 
-// selectGoods adds up products over a period: whole months by the month, the days around them by the day.
+// selectGoods adds up products over a period, from the largest blocks of days that it is made of.
 var selectGoods = "SELECT sku, currency" + cast(slices.Concat(productColumns, goodsColumns)) + " FROM " + goodsTable +
-	" WHERE scale = $5 AND start >= $1 AND start < $2 OR scale = $6 AND start >= $2 AND start < $3 OR scale = $5 AND start >= $3 AND start < $4"
-
-// selectProducts adds the product to what was sold of it; that is grouped before it is joined.
-func selectByProduct(where string) string {
-	return "SELECT g.sku, g.currency, p.name, COALESCE(p.category, ''), g." + strings.Join(slices.Concat(productColumns, goodsColumns), ", g.") +
-		" FROM (" + selectGoods + " GROUP BY sku, currency) g LEFT JOIN " + productsTable + " p ON p.sku = g.sku" +
-		" WHERE g.orders <> 0" + where + " ORDER BY g.sku, g.currency"
-}
-
-var (
-	selectProducts      = selectByProduct("") + " LIMIT $7"
-	selectProductsAfter = selectByProduct(" AND (g.sku, g.currency) > ($8, $9)") + " LIMIT $7"
-
-	selectCategories = "SELECT * FROM (SELECT COALESCE(p.category, '') AS category, g.currency" + strings.ReplaceAll(cast(goodsColumns), "SUM(", "SUM(g.") +
-		" FROM (" + selectGoods + " GROUP BY sku, currency) g LEFT JOIN " + productsTable + " p ON p.sku = g.sku" +
-		" WHERE g.orders <> 0 GROUP BY COALESCE(p.category, ''), g.currency) c"
-	orderCategories       = " ORDER BY category, currency LIMIT $7"
-	selectCategoriesAfter = selectCategories + " WHERE (category, currency) > ($8, $9)" + orderCategories
-	selectCategoriesFirst = selectCategories + orderCategories
-)
+	" WHERE (scale = 0 AND start >= $1 AND start < $2 OR scale = 1 AND start >= $2 AND start < $3 OR scale = 2 AND start >= $3 AND start < $4" +
+	" OR scale = 1 AND start >= $4 AND start < $5 OR scale = 0 AND start >= $5 AND start < $6)"
 
 // args are the parameters of selectGoods, and what comes after them.
 func (p period) args(more ...any) []any {
-	first, last := p.months()
-	return append([]any{p.from, first, last, p.to, byDay, byMonth}, more...)
+	a, b, c, d := p.cut()
+	return append([]any{p.from, a, b, c, d, p.to}, more...)
 }
+
+var (
+	// Products are grouped before they are joined.
+	selectProducts = "SELECT g.sku, g.currency, p.name, COALESCE(p.category, ''), g." +
+		strings.Join(slices.Concat(productColumns, goodsColumns), ", g.") + " FROM (" + selectGoods +
+		" AND sku >= $7 AND (sku, currency) > ($7, $8) GROUP BY sku, currency) g LEFT JOIN " + productsTable + " p ON p.sku = g.sku" +
+		" WHERE g.orders <> 0 ORDER BY g.sku, g.currency LIMIT $9"
+
+	selectCategories = "SELECT * FROM (SELECT COALESCE(p.category, '') AS category, g.currency" + strings.ReplaceAll(cast(goodsColumns), "SUM(", "SUM(g.") +
+		" FROM (" + selectGoods + " GROUP BY sku, currency) g LEFT JOIN " + productsTable + " p ON p.sku = g.sku" +
+		" WHERE g.orders <> 0 GROUP BY COALESCE(p.category, ''), g.currency) c" +
+		" WHERE (category, currency) > ($7, $8) ORDER BY category, currency LIMIT $9"
+)
 
 // products reads what was sold by product, by SKU and currency, after those given.
 func products(ctx context.Context, q projection.Queryer, p period, after []string, limit int) (list []Sales, err error) {
-	sql, args := selectProducts, p.args(limit)
-	if after != nil {
-		sql, args = selectProductsAfter, append(args, after[0], after[1])
-	}
-	err = q.Query(ctx, sql, args, func(row projection.Row) error {
+	err = q.Query(ctx, selectProducts, p.args(after[0], after[1], limit), func(row projection.Row) error {
 		category := row.Text(3)
 		s := Sales{SKU: row.Text(0), Currency: row.Text(1), Name: row.Text(2), Category: &category, ProductOrders: row.Int(4)}
 		s.addGoods(numbers(row, 5, len(goodsColumns)))
@@ -199,11 +190,7 @@ func products(ctx context.Context, q projection.Queryer, p period, after []strin
 
 // categories reads what was sold by category, by name and currency, after those given.
 func categories(ctx context.Context, q projection.Queryer, p period, after []string, limit int) (list []Sales, err error) {
-	sql, args := selectCategoriesFirst, p.args(limit)
-	if after != nil {
-		sql, args = selectCategoriesAfter, append(args, after[0], after[1])
-	}
-	err = q.Query(ctx, sql, args, func(row projection.Row) error {
+	err = q.Query(ctx, selectCategories, p.args(after[0], after[1], limit), func(row projection.Row) error {
 		category := row.Text(0)
 		s := Sales{Category: &category, Currency: row.Text(1)}
 		s.addGoods(numbers(row, 2, len(goodsColumns)))

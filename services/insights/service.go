@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -177,8 +178,7 @@ func (q *queries) list(ctx context.Context, in *SalesQuery, p period) (*SalesLis
 	}
 	if len(out.Items) > in.Limit {
 		out.Items = out.Items[:in.Limit]
-		first, second := out.Items[in.Limit-1].position(in.By)
-		out.NextCursor = httpapi.EncodeCursor(key, first, second)
+		out.NextCursor = httpapi.EncodeCursor(key, out.Items[in.Limit-1].position(in.By)...)
 	}
 	if after != nil {
 		out.Summary = nil
@@ -192,6 +192,10 @@ func (q *queries) list(ctx context.Context, in *SalesQuery, p period) (*SalesLis
 // page reads up to limit rows after a position, and the summary of the period, but for the delivery time; of a page
 // by product or category that is not the first there is none.
 func (q *queries) page(ctx context.Context, by string, p period, after []string, limit int) (rows []Sales, s *Summary, err error) {
+	first := after == nil
+	if first {
+		after = []string{"", ""}
+	}
 	switch by {
 	case byProducts:
 		rows, err = products(ctx, q.Store, p, after, limit)
@@ -201,7 +205,7 @@ func (q *queries) page(ctx context.Context, by string, p period, after []string,
 	if rows == nil {
 		rows = []Sales{}
 	}
-	if aside := by == byProducts || by == byCategories; err != nil || aside && after != nil {
+	if aside := by == byProducts || by == byCategories; err != nil || aside && !first {
 		return rows, nil, err
 	}
 	all, err := facts(ctx, q.Store, p)
@@ -214,28 +218,21 @@ func (q *queries) page(ctx context.Context, by string, p period, after []string,
 	case byStatuses:
 		rows = addUp(all, ofStatus)
 	}
-	for after != nil && len(rows) > 0 {
-		if first, second := rows[0].position(by); first > after[0] || first == after[0] && second > after[1] {
-			break
-		}
-		rows = rows[1:]
-	}
+	rows = slices.DeleteFunc(rows, func(s Sales) bool { return slices.Compare(s.position(by), after) <= 0 })
 	return rows[:min(limit, len(rows))], summary(all), nil
 }
 
 // position is what rows are in the order of.
-func (s *Sales) position(by string) (first, second string) {
+func (s *Sales) position(by string) []string {
 	switch by {
 	case byProducts:
-		first = s.SKU
+		return []string{s.SKU, s.Currency}
 	case byCategories:
-		first = *s.Category
+		return []string{*s.Category, s.Currency}
 	case byStatuses:
-		first = s.Status
-	default:
-		first = s.Day
+		return []string{s.Status, s.Currency}
 	}
-	return first, s.Currency
+	return []string{s.Day, s.Currency}
 }
 
 // stale says that sums may lack something, if any key is broken.
