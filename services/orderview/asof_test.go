@@ -98,7 +98,12 @@ func (w *world) earlier(views map[int]*world, seconds float64) (then *world, ver
 }
 
 func TestAnOrderAsOfAVersionHasWhatHadHappenedByThen(t *testing.T) {
-	w := newWorld(t)
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) { asOfVersions(t, newWorldIn(t, open())) })
+	}
+}
+
+func asOfVersions(t *testing.T, w *world) {
 	w.Fold(w.personal(1, 1, "12 St James Square"))
 	w.Fold(w.story(1)...)
 	for version, moment := range map[int]float64{1: 0, 2: 7, 3: 12} {
@@ -173,7 +178,12 @@ func TestAMomentThatCannotBeAskedForIsRefused(t *testing.T) {
 // TestWhatIsForgottenIsFoldedAnew: a repair takes back what a stream's events have written, and
 // folds them again.
 func TestWhatIsForgottenIsFoldedAnew(t *testing.T) {
-	w := newWorld(t)
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) { forgetAndRefold(t, newWorldIn(t, open())) })
+	}
+}
+
+func forgetAndRefold(t *testing.T, w *world) {
 	w.Fold(w.personal(1, 1, "12 St James Square"))
 	story := w.story(1)
 	w.Fold(story...)

@@ -128,3 +128,25 @@ func BenchmarkGetOrder(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFold takes up the lives of orders: what one costs the view.
+func BenchmarkFold(b *testing.B) {
+	for name, open := range stores(b) {
+		b.Run(name, func(b *testing.B) {
+			w := newWorldIn(b, open())
+			n := 0
+			for b.Loop() {
+				b.StopTimer()
+				var records []kafka.Record
+				for range 200 {
+					records = append(records, w.life(n)...)
+					n++
+				}
+				before := cpu()
+				b.StartTimer()
+				w.FoldAll(records...)
+				b.ReportMetric(float64((cpu()-before).Nanoseconds())/1e3/200, "cpu-us/order")
+			}
+		})
+	}
+}

@@ -100,8 +100,6 @@ func (w *world) told(a *servicetest.Answer) (lines []string) {
 }
 
 func TestATimelineTellsStaffWhoDidWhatAndWhy(t *testing.T) {
-	w := newWorld(t)
-	w.Fold(w.story(1)...)
 	want := []string{
 		"0 customer c-ada: Order N-1 was placed: 2 × TEA-001 for 25.98 EUR. (command command-0)",
 		"1 service fulfilment: Stock is asked for. (event order-1/1)",
@@ -117,8 +115,14 @@ func TestATimelineTellsStaffWhoDidWhatAndWhy(t *testing.T) {
 		"11 provider sandbox: 12.99 EUR was taken for 1 × TEA-001. (callback)",
 		"12 service fulfilment: 1 × TEA-001 left for the customer; the rest is still to come. (event shipment-1/2)",
 	}
-	if got := w.told(w.api.Get(staff, "/v1/orders/"+orderID(1)+"/timeline")); !slices.Equal(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldIn(t, open())
+			w.Fold(w.story(1)...)
+			if got := w.told(w.api.Get(staff, "/v1/orders/"+orderID(1)+"/timeline")); !slices.Equal(got, want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
 	}
 }
 
