@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,51 +24,47 @@ const (
 // maxCSVRows bounds the rows of a CSV: some 15 MB.
 const maxCSVRows = 100_000
 
-// negotiate chooses the form that a client prefers by its Accept header; JSON, if it does not care.
-func negotiate(accept string) (string, error) {
+// negotiate chooses, of the forms that there are, the one that a client prefers by its Accept header; the first of
+// equals, and if it does not care. Of ranges that a form is in, the most specific one says how much it is
+// wanted (RFC 9110, 12.5.1); what can't be read asks for nothing.
+func negotiate(accept string, forms ...string) (string, error) {
 	if strings.TrimSpace(accept) == "" {
-		return jsonType, nil
+		return forms[0], nil
 	}
-	// Of ranges that a form is in, the most specific one says how much it is wanted (RFC 9110, 12.5.1).
-	type wish struct{ specific, quality float64 }
-	json, csv := wish{specific: -1}, wish{specific: -1}
-	for part := range strings.SplitSeq(accept, ",") {
-		media, params, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue // what can't be read asks for nothing
-		}
-		w := wish{quality: 1}
-		if s, ok := params["q"]; ok {
-			if w.quality, err = strconv.ParseFloat(s, 64); err != nil || !(w.quality >= 0 && w.quality <= 1) {
-				continue
+	best, wanted := "", 0.0
+	for _, form := range forms {
+		kind, _, _ := strings.Cut(form, "/")
+		ranges := []string{"*/*", kind + "/*", form}
+		specific, quality := -1, 0.0
+		for part := range strings.SplitSeq(accept, ",") {
+			media, params, err := mime.ParseMediaType(part)
+			if at := slices.Index(ranges, media); err == nil && at > specific {
+				specific, quality = at, qualityOf(params)
 			}
 		}
-		for form, best := range map[string]*wish{jsonType: &json, csvType: &csv} {
-			kind, _, _ := strings.Cut(form, "/")
-			switch media {
-			case form:
-				w.specific = 2
-			case kind + "/*":
-				w.specific = 1
-			case "*/*":
-				w.specific = 0
-			default:
-				continue
-			}
-			if w.specific > best.specific {
-				*best = w
-			}
+		if quality > wanted {
+			best, wanted = form, quality
 		}
 	}
-	switch {
-	case csv.specific >= 0 && csv.quality > max(json.quality, 0):
-		return csvType, nil
-	case json.specific >= 0 && json.quality > 0:
-		return jsonType, nil
+	if best == "" {
+		return "", &httpapi.Problem{
+			Status: http.StatusNotAcceptable, Code: "not_acceptable", Detail: "this can be had as " + strings.Join(forms, " and as "),
+		}
 	}
-	return "", &httpapi.Problem{
-		Status: http.StatusNotAcceptable, Code: "not_acceptable", Detail: "sales can be had as " + jsonType + " and as " + csvType,
+	return best, nil
+}
+
+// qualityOf is how much a media range is wanted, from 0, not at all, to 1.
+func qualityOf(params map[string]string) float64 {
+	s, ok := params["q"]
+	if !ok {
+		return 1
 	}
+	q, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(q >= 0 && q <= 1) {
+		return 0
+	}
+	return q
 }
 
 // csv answers all rows of a period as text.

@@ -112,6 +112,7 @@ func compare(t *rapid.T, m *model, q *queries) {
 		periods = append(periods, period{from, from + rapid.Int64Range(1, 140).Draw(t, "days")})
 	}
 	for _, p := range periods {
+		sums := map[string]map[string][2]GoodsFigures{} // by what, by currency
 		for _, by := range []string{byDays, byProducts, byCategories, byStatuses} {
 			rows, _, err := q.page(ctx, by, p, nil, 1000)
 			if err != nil {
@@ -120,6 +121,12 @@ func compare(t *rapid.T, m *model, q *queries) {
 			got, want := strings.Join(texts(rows), "\n"), strings.Join(texts(m.sales(by, p)), "\n")
 			if got != want {
 				t.Fatalf("by %s, %v:\n%s\nwant\n%s", by, p.shown(), got, want)
+			}
+			sums[by] = totals(rows)
+		}
+		for by, sum := range sums {
+			if !maps.Equal(sum, sums[byDays]) {
+				t.Fatalf("by %s it is %v in all, and by day %v", by, sum, sums[byDays])
 			}
 		}
 		got, err := deliveryTime(ctx, q.Store, p)
@@ -152,4 +159,19 @@ func compare(t *rapid.T, m *model, q *queries) {
 			t.Fatalf("orders stand %v, want %s; payments %v, %v", got.Orders, standings(statuses), got.Payments, m.standing)
 		}
 	}
+}
+
+// totals are units and goods by currency. What was ordered is above zero, so that no currency is there for its money only.
+func totals(rows []Sales) map[string][2]GoodsFigures {
+	sums := map[string][2]GoodsFigures{}
+	for _, s := range rows {
+		if s.Units.Ordered > 0 {
+			sum := sums[s.Currency]
+			for i, g := range []GoodsFigures{s.Units, s.Goods} {
+				sum[i].add([]int64{g.Ordered, g.Rejected, g.Cancelled, g.Shipped, g.Returned})
+			}
+			sums[s.Currency] = sum
+		}
+	}
+	return sums
 }

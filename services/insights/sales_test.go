@@ -195,4 +195,7 @@ func TestTheFormIsTheOneThatTheClientPrefers(t *testing.T) {
 			t.Errorf("%q is answered with %s, want %s", accept, got, want)
 		}
 	}
+	if a := w.api.Get(staff, "/v1/insights/overview", "Accept", "text/csv"); a.Status != 406 || a.Code() != "not_acceptable" {
+		t.Errorf("an overview as CSV: %d %s", a.Status, a.Body)
+	}
 }

@@ -40,16 +40,16 @@ var queryErrors = []int{400, 401, 403, 406, 422, 429, 503}
 
 // Conditional is what every query takes, beside what it asks for.
 type Conditional struct {
+	Accept      string `header:"Accept" hidden:"true"`
 	IfNoneMatch string `header:"If-None-Match"`
 	httpapi.ReadParams
 }
 
 // SalesQuery is what sales are asked for.
 type SalesQuery struct {
-	From   string `query:"from" doc:"A date, or a time in RFC 3339: the first day in UTC, or the day of that time. Default: 30 days before the end" example:"2026-11-01"`
-	To     string `query:"to" doc:"A date, which is in the period, or a time, before which it ends; a day is counted as a whole. Default: today" example:"2026-11-30"`
-	By     string `query:"by" enum:"day,product,category,status" default:"day"`
-	Accept string `header:"Accept" hidden:"true"`
+	From string `query:"from" doc:"A date, or a time in RFC 3339: the first day in UTC, or the day of that time. Default: 30 days before the end" example:"2026-11-01"`
+	To   string `query:"to" doc:"A date, which is in the period, or a time, before which it ends; a day is counted as a whole. Default: today" example:"2026-11-30"`
+	By   string `query:"by" enum:"day,product,category,status" default:"day"`
 	httpapi.PageParams
 	Conditional
 }
@@ -102,6 +102,9 @@ func (q *queries) register(api huma.API) {
 		if err := q.admit(ctx, &in.ReadParams); err != nil {
 			return nil, err
 		}
+		if _, err := negotiate(in.Accept, jsonType); err != nil {
+			return nil, err
+		}
 		o, err := q.overview(ctx)
 		if err != nil {
 			return nil, err
@@ -131,7 +134,7 @@ func (q *queries) sales(ctx context.Context, in *SalesQuery) (*rawOutput, error)
 	if err := q.admit(ctx, &in.ReadParams); err != nil {
 		return nil, err
 	}
-	media, err := negotiate(in.Accept)
+	media, err := negotiate(in.Accept, jsonType, csvType)
 	if err != nil {
 		return nil, err
 	}
