@@ -163,9 +163,11 @@ func (b *Builds) first(ctx context.Context) error {
 		}
 	}
 	if state == Active { // its tables have to be there first
-		if _, err := b.projection(ctx, 1); err != nil {
+		p, err := b.projection(ctx, 1)
+		if err != nil {
 			return err
 		}
+		b.runners[1] = &runner{Projection: p, done: make(chan struct{})}
 	}
 	return b.o.Store.Update(ctx, func(tx Tx) error {
 		ok, err := b.insert(ctx, tx, 1, state)

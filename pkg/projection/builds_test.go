@@ -391,9 +391,10 @@ func TestWhereverAProcessDiesAnotherOneEndsTheSwap(t *testing.T) {
 	for n := 1; ; n++ {
 		w := newTopics()
 		w.more(20)
-		store := newMemStore(t)
+		store, err := scratch(ctx, false) // of which there are hundreds
+		must(t, err)
 		f := &faulty{Store: store, left: n, dead: true}
-		err := func() error {
+		err = func() error {
 			p, err := openProcess(w, f, 1)
 			if err != nil {
 				return err
@@ -419,7 +420,7 @@ func TestWhereverAProcessDiesAnotherOneEndsTheSwap(t *testing.T) {
 			return nil
 		}()
 		if !f.hit {
-			must(t, err)
+			must(t, errors.Join(err, store.Close()))
 			if n < 100 {
 				t.Fatalf("only %d points were met", n)
 			}
@@ -436,7 +437,8 @@ func TestWhereverAProcessDiesAnotherOneEndsTheSwap(t *testing.T) {
 		if s := states(t, p); !slices.Contains([]string{"1 active", "1 previous, 2 active", "1 active, 2 previous"}, s) {
 			t.Fatalf("at point %d: builds %q", n, s)
 		}
-		want(t, fmt.Sprint("view after a death at point ", n), shown(t, p.Store(), p.view), reference(t, w, newMemStore(t), 1))
+		want(t, fmt.Sprint("view after a death at point ", n), shown(t, p.Store(), p.view), reference(t, w, store, 2))
+		must(t, store.Close())
 	}
 }
 

@@ -39,4 +39,20 @@
 // on. Answers, metrics and logs say so (Projection.Broken, Observer). Projection.Repair
 // folds the key anew from the topic. An error of the database is no such record's fault: the
 // step is tried again, with backoff, while the partitions wait.
+//
+// # Builds
+//
+// A view is rebuilt beside the live one. Builds owns the builds of a version: each is a set of tables of
+// its own (orderview_orders_v4_b2), with checkpoints, broken keys and a consumer group of its own,
+// which every instance of the view takes part in. Views and queries know nothing of that: a view's
+// statements get the names of the build on their way to the store, and for queries the plain names
+// (orderview_orders_v4) are SQL views of the active build's tables.
+//
+// A build that has come near the active one takes over: the active one's checkpoints are frozen, which no
+// step and no assignment can go against; the other one catches up with where they stand; and one
+// transaction redefines the SQL views. So each statement sees one build, a later one sees no less than an earlier
+// one, and nothing is refused meanwhile. The previous build is kept, and can be gone back to in the same way.
+// Every step is in the database, and any instance goes on where another one was killed.
+//
+// Builds.Verify compares the active build with a fresh fold of its topics, of some keys or of all rows.
 package projection

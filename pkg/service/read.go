@@ -33,6 +33,9 @@ const maxFetch = 1000
 func (p *Platform) AddRead(name string, view projection.Twin) *Reader {
 	r := &Reader{}
 	parts := readParts{database: p.Health.Require(name + " store"), view: p.Health.Require(name + " view")}
+	if p.Settings.PostgresReplica != "" {
+		parts.replica = p.Health.Require(name + " replica")
+	}
 	p.addSchema(name+" store", func(ctx context.Context) (string, error) { return p.migrateStore(ctx, name, view) })
 	p.Sup.Add(daemon.StageResources, daemon.Component{
 		Name: name + " store",
@@ -46,7 +49,7 @@ func (p *Platform) AddRead(name string, view projection.Twin) *Reader {
 }
 
 // readParts are what the health of a process knows of a read service.
-type readParts struct{ database, view *daemon.Part }
+type readParts struct{ database, view, replica *daemon.Part }
 
 func (p *Platform) openRead(ctx context.Context, name string, view projection.Twin, r *Reader, parts readParts) error {
 	store, err := p.openStore(ctx, name)
@@ -81,6 +84,14 @@ func (p *Platform) openRead(ctx context.Context, name string, view projection.Tw
 	r.Store, r.Answers = builds.Store(), builds.Answers()
 	p.Sup.Opened(name+" store", func(context.Context) error { return closeAll() })
 	p.Sup.Add(daemon.StageViews, daemon.Component{Name: name + " projection", Run: builds.Run})
+	if queries != nil {
+		p.Sup.Add(daemon.StageViews, daemon.Component{Name: name + " replica", Run: func(ctx context.Context) error {
+			daemon.Check(ctx, parts.replica, brokerCheck, func(ctx context.Context) error {
+				return queries.Query(ctx, "SELECT 1", nil, func(projection.Row) error { return nil })
+			})
+			return nil
+		}})
+	}
 	p.operator.addProjection(view.Name(), builds)
 	return nil
 }
