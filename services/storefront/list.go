@@ -144,6 +144,10 @@ func (s *statement) arg(v any) string {
 	return "$" + strconv.Itoa(len(s.args))
 }
 
+// limit adds a limit. It is an expression, since SQLite plans a statement anew for each value of a limit that it
+// sees, even the same one.
+func (s *statement) limit(n int) string { return "CAST(" + s.arg(n) + " AS BIGINT)" }
+
 // page is all products on sale, by SKU; none of them has a better place than another.
 func (s *statement) page(f *Filter, after *place, limit int) {
 	s.WriteString(selected + ", CAST(0 AS BIGINT), CAST(0 AS BIGINT) FROM " + productsTable + " p" + joinStock + " WHERE p.on_sale")
@@ -151,7 +155,7 @@ func (s *statement) page(f *Filter, after *place, limit int) {
 	if after != nil {
 		s.WriteString(" AND p.key > " + s.arg(after.key))
 	}
-	s.WriteString(" ORDER BY p.key LIMIT " + s.arg(limit))
+	s.WriteString(" ORDER BY p.key LIMIT " + s.limit(limit))
 }
 
 // results is what a search finds, the best first: tier after tier, up to the one that completes
@@ -171,9 +175,9 @@ func (s *statement) results(words search, d projection.Dialect, f *Filter, after
 		if after != nil && i == from {
 			s.WriteString(" AND (p.name_words, p.key) > (CAST(" + s.arg(after.nameWords) + " AS BIGINT), " + s.arg(after.key) + ")")
 		}
-		s.WriteString(" ORDER BY p.name_words, p.key LIMIT " + s.arg(limit) + ") AS t" + strconv.Itoa(i))
+		s.WriteString(" ORDER BY p.name_words, p.key LIMIT " + s.limit(limit) + ") AS t" + strconv.Itoa(i))
 	}
-	s.WriteString(" LIMIT " + s.arg(limit) + ") " + selected + ", h.tier, h.name_words FROM page h CROSS JOIN " +
+	s.WriteString(" LIMIT " + s.limit(limit) + ") " + selected + ", h.tier, h.name_words FROM page h CROSS JOIN " +
 		productsTable + " p" + joinStock + " WHERE p.key = h.key ORDER BY h.tier, h.name_words, h.key")
 }
 

@@ -191,15 +191,19 @@ func withModel(t *testing.T, property func(t *rapid.T, m *model)) {
 			run++
 			m := &model{w: w, run: run, products: map[string]*product{}, available: map[string]int64{}, stocks: map[string]int64{}}
 			defer func() {
+				var gone []kafka.Record
 				for _, p := range m.products {
 					if p.OnSale {
-						w.Fold(m.withdraw(p.SKU))
+						gone = append(gone, m.withdraw(p.SKU))
 					}
 				}
+				w.FoldAll(gone...)
 			}()
+			var made []kafka.Record
 			for i := range rapid.IntRange(1, 8).Draw(t, "products") {
-				w.Fold(m.define(t, fmt.Sprintf("R%dP%d", run, i)))
+				made = append(made, m.define(t, fmt.Sprintf("R%dP%d", run, i)))
 			}
+			w.FoldAll(made...)
 			property(t, m)
 		})
 	})
