@@ -34,9 +34,15 @@ func newHistory() *history {
 	return &history{projection.NewRows(projection.Table{
 		Name: historyTable, Key: []string{"order_id", "stream", "version"},
 		Columns: []projection.Column{
-			text("order_id"), text("stream"),
-			{Name: "version", Kind: projection.Int}, {Name: "at", Kind: projection.Int},
-			text("type"), text("caller"), text("command"), text("cause"), text("event"),
+			text("order_id"),
+			text("stream"),
+			{Name: "version", Kind: projection.Int},
+			{Name: "at", Kind: projection.Int},
+			text("type"),
+			text("caller"),
+			text("command"),
+			text("cause"),
+			text("event"),
 		},
 	})}
 }

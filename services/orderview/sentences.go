@@ -107,24 +107,24 @@ var orderingTold = map[string]telling{
 const maxNamed = 3
 
 // goods names units of an order, such as 2 × Assam tea, 250 g.
-func (o *document) goods(units []ordering.Units) string {
+func (d *document) goods(units []ordering.Units) string {
 	return listed(len(units), func(i int) string {
-		return fmt.Sprintf("%d × %s", units[i].Quantity, o.name(units[i].Line))
+		return fmt.Sprintf("%d × %s", units[i].Quantity, d.name(units[i].Line))
 	})
 }
 
 // lines names lines of an order: all of it, if there are none.
-func (o *document) lines(lines []int) string {
-	if len(lines) == 0 || len(lines) == len(o.Lines) {
+func (d *document) lines(lines []int) string {
+	if len(lines) == 0 || len(lines) == len(d.Lines) {
 		return "the order"
 	}
-	return listed(len(lines), func(i int) string { return o.name(lines[i]) })
+	return listed(len(lines), func(i int) string { return d.name(lines[i]) })
 }
 
 // name is what a line is called.
-func (o *document) name(line int) string {
-	if line >= 1 && line <= len(o.Lines) {
-		l := &o.Lines[line-1]
+func (d *document) name(line int) string {
+	if line >= 1 && line <= len(d.Lines) {
+		l := &d.Lines[line-1]
 		if l.Name != "" {
 			return l.Name
 		}

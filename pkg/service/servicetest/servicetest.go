@@ -35,6 +35,16 @@ const (
 	audience = "orderlane"
 )
 
+// notRandom always reads the same. It is safe for concurrent use.
+type notRandom struct{}
+
+func (notRandom) Read(p []byte) (int, error) {
+	for n := 0; n < len(p); {
+		n += copy(p[n:], "not random at all")
+	}
+	return len(p), nil
+}
+
 // API is a public API with authentication on.
 type API struct {
 	*httpapi.API
@@ -50,7 +60,7 @@ func NewAPI(t testing.TB) *API {
 	}
 	api, err := httpapi.New(httpapi.Options{
 		Title: "test", Version: "1", Addr: "127.0.0.1:0", Verifier: verifier, Clock: Clock,
-		Random: strings.NewReader(strings.Repeat("not random at all", 10_000)),
+		Random: notRandom{},
 	})
 	if err != nil {
 		t.Fatal(err)
