@@ -66,6 +66,9 @@ const (
 	nearRecords = 1000
 	nearFor     = 500 * time.Millisecond // it has to be that near, unless it has caught up
 
+	// replicaTries is how often a start looks whether a replica has the tables, with pauses of minBackoff.
+	replicaTries = 100
+
 	// standstill is how long a build has not moved in a partition when it is looked whether there is anything left.
 	standstill = 500 * time.Millisecond
 
@@ -151,7 +154,24 @@ func OpenBuilds(ctx context.Context, o BuildsOptions) (*Builds, error) {
 			}
 		}
 	}
+	if err := b.awaitReplica(ctx, all); err != nil {
+		return nil, err
+	}
 	return b, b.run(ctx, all)
+}
+
+// awaitReplica gives a replica a moment to get the tables of the active build, so that a start with a new
+// store does not begin with refusals.
+func (b *Builds) awaitReplica(ctx context.Context, all builds) error {
+	for tries := replicaTries; all.active() != nil && !b.Ready() && tries > 0; tries-- {
+		if !sleep(ctx, minBackoff) {
+			return ctx.Err()
+		}
+		if _, err := b.read(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // first makes build 1, which is active at once if there is nothing to be folded.

@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/orderlane/orderlane/pkg/fault"
@@ -17,7 +18,7 @@ func (s *shownStore) refuse() error {
 	if s.builds.Ready() {
 		return nil
 	}
-	return fault.Unavailable("view_building", "the view is being built: %s", s.builds.Report().Waiting)
+	return fault.Unavailable("view_building", "the view is being built: %s", cmp.Or(s.builds.Report().Waiting, "it has just begun"))
 }
 
 func (s *shownStore) Query(ctx context.Context, sql string, args []any, scan func(Row) error) error {
