@@ -35,6 +35,7 @@ type bench struct {
 	profiles string   // directory for CPU profiles; empty: none
 	progress io.Writer
 
+	doing     string // which measure
 	report    report
 	maximum   float64 // orders per second of measureOrders with 8 partitions
 	complete  float64 // orders per second of measureComplete
@@ -123,7 +124,7 @@ func (b *bench) profile(ctx context.Context, s *system, lasting time.Duration) (
 	if b.profiles == "" || s.kind != ours {
 		return func() {}
 	}
-	path := filepath.Join(b.profiles, filepath.Base(s.dir))
+	path := filepath.Join(b.profiles, filepath.Base(s.dir)+"-"+b.doing)
 	ended := make(chan error, 1)
 	go func() {
 		ended <- download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.operator, int(lasting.Seconds())), path+".cpu.pprof")

@@ -5,14 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/go-json-experiment/json"
-
 	"github.com/orderlane/orderlane/bench/load"
 	"github.com/orderlane/orderlane/services/orderview"
 )
@@ -95,10 +92,14 @@ func (b *bench) beside(ctx context.Context, of *system) (*system, error) {
 // begin has everything done once, and places the orders that are read.
 func (s *system) begin(ctx context.Context, reads *system) (ids []string, err error) {
 	for i, sku := range skus {
-		err := s.proc.Until(ctx, startWithin, 20*time.Millisecond, func() error {
-			return errors.Join(s.get(ctx, "/v1/products/"+sku, ""), s.knows(ctx, i, "product-"+sku+"@1"))
+		var path, token string
+		err := s.proc.Until(ctx, startWithin, 20*time.Millisecond, func() (err error) {
+			if err = s.get(ctx, "/v1/products/"+sku, ""); err == nil {
+				path, token, err = s.place(ctx, i, "product-"+sku+"@1")
+			}
+			return err
 		})
-		if err != nil {
+		if err = errors.Join(err, reads.get(ctx, path, token)); err != nil {
 			return nil, err
 		}
 	}
@@ -116,23 +117,6 @@ func (s *system) begin(ctx context.Context, reads *system) (ids []string, err er
 		ids = append(ids, strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-"))
 	}
 	return ids, nil
-}
-
-// knows places an order that waits for what the token names.
-func (s *system) knows(ctx context.Context, i int, after string) error {
-	body, err := json.Marshal(newOrder(i))
-	if err != nil {
-		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.api+"/v1/orders", strings.NewReader(string(body)))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Prefer", "wait=10")
-	r.Header.Set("Consistency-Token", after)
-	_, _, err = call(r)
-	return err
 }
 
 // seenIn places orders at a rate, while some are read in the process that shows them, and returns how long

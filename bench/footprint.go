@@ -108,37 +108,42 @@ func (b *bench) measureStart(ctx context.Context) error {
 // firstOrder places an order as soon as the process listens, and returns when it can be read.
 // The order waits for what the token names.
 func (s *system) firstOrder(ctx context.Context, i int, after string) error {
-	body, err := json.Marshal(newOrder(i))
+	var path, token string
+	err := s.proc.Until(ctx, startWithin, 2*time.Millisecond, func() (err error) {
+		path, token, err = s.place(ctx, i, after)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	var token, path string
-	place := func() error {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.api+"/v1/orders", strings.NewReader(string(body)))
-		if err != nil {
-			return err
-		}
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Prefer", "wait=10")
-		if after != "" {
-			r.Header.Set("Consistency-Token", after)
-		}
-		data, header, err := call(r)
-		if err != nil {
-			return err
-		}
-		var answer struct {
-			Links map[string]string `json:"links"`
-		}
-		token = header.Get("Consistency-Token")
-		err = json.Unmarshal(data, &answer)
-		path = answer.Links["resource"]
-		return err
-	}
-	if err := s.proc.Until(ctx, startWithin, 2*time.Millisecond, place); err != nil {
-		return err
-	}
 	return s.get(ctx, path, token)
+}
+
+// place places an order, which waits for what the token names, and waits until that has succeeded. It returns where the
+// order is, and its token.
+func (s *system) place(ctx context.Context, i int, after string) (path, token string, err error) {
+	body, err := json.Marshal(newOrder(i))
+	if err != nil {
+		return "", "", err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.api+"/v1/orders", strings.NewReader(string(body)))
+	if err != nil {
+		return "", "", err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Prefer", "wait=10")
+	if after != "" {
+		r.Header.Set("Consistency-Token", after)
+	}
+	data, header, err := call(r)
+	if err != nil {
+		return "", "", err
+	}
+	var answer struct {
+		Links map[string]string `json:"links"`
+	}
+	err = json.Unmarshal(data, &answer)
+	return answer.Links["resource"], header.Get("Consistency-Token"), err
 }
 
 // get reads a path, which must be there, as fresh as the token asks.

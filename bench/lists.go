@@ -25,23 +25,24 @@ const (
 
 // question is a kind of question, and how it is asked.
 type question struct {
-	name string
-	path func(st *standing, i int) string
-	same func(ctx context.Context, path string, our, their *system) error
+	name  string
+	short string
+	path  func(st *standing, i int) string
+	same  func(ctx context.Context, path string, our, their *system) error
 }
 
 var questions = []question{
-	{"a customer's orders, newest first", func(st *standing, i int) string {
+	{"a customer's orders, newest first", "customer", func(st *standing, i int) string {
 		return "/v1/orders?limit=20&customer_id=" + st.sample(i).CustomerID
 	}, sameOrders},
-	{"orders of a status, newest first", func(st *standing, i int) string {
+	{"orders of a status, newest first", "status", func(st *standing, i int) string {
 		return "/v1/orders?limit=20&status=" + string(st.sample(i).Status)
 	}, sameOrders},
-	{"orders of a product, newest first", func(st *standing, i int) string {
+	{"orders of a product, newest first", "sku", func(st *standing, i int) string {
 		return "/v1/orders?limit=20&sku=" + st.sample(i).Lines[0].SKU
 	}, sameOrders},
-	{"sales of 30 days by day", func(st *standing, i int) string { return st.month(i) + "&by=day" }, sameSales},
-	{"sales of 30 days by product", func(st *standing, i int) string { return st.month(i) + "&by=product" }, sameSales},
+	{"sales of 30 days by day", "day", func(st *standing, i int) string { return st.month(i) + "&by=day" }, sameSales},
+	{"sales of 30 days by product", "product", func(st *standing, i int) string { return st.month(i) + "&by=product" }, sameSales},
 }
 
 // measureLists is how fast lists and sums are read from the views, against joins on normalised tables with the
@@ -83,7 +84,7 @@ func measureLists(ctx context.Context, b *bench) error {
 
 // startNormal fills the normalised tables and starts the process that queries them.
 func (b *bench) startNormal(ctx context.Context, st *standing) (*system, error) {
-	their, err := b.newSystem(ctx, theirs, 1)
+	their, err := b.newPlace(ctx, theirs, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +116,15 @@ func (st *standing) ask(ctx context.Context, q *question, paths []string, their 
 			return rates, err
 		}
 	}
+	st.bench.doing = "lists-" + q.short
 	for i, s := range []*system{st.system, their} {
 		r := load.Reader{Addr: s.api, Connections: listReaders, Lasting: st.bench.lasting / 5, Ask: func(b []byte, connection, n int) []byte {
 			return append(append(b, paths[chance(connection, n, len(paths))]...), load.HTTP11...)
 		}}
 		before, cpuErr := s.proc.CPU()
+		done := st.bench.profile(ctx, s, r.Lasting)
 		answers, err := r.Run(ctx)
+		done()
 		if err != nil {
 			return rates, err
 		}

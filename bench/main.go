@@ -84,6 +84,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		if !slices.Contains(chosen, m.name) || ctx.Err() != nil {
 			continue
 		}
+		b.doing = m.name
 		err := m.run(ctx, b)
 		if err = errors.Join(err, b.stopAll()); err != nil {
 			b.say("%s failed: %v", m.name, err)

@@ -57,8 +57,17 @@ type system struct {
 	seen     int64 // rows of the view that were seen
 }
 
-// newSystem prepares the place of a system. Nothing runs yet.
+// newSystem prepares the place of a system, and topics that are empty. Nothing runs yet.
 func (b *bench) newSystem(ctx context.Context, k kind, partitions int) (*system, error) {
+	s, err := b.newPlace(ctx, k, partitions)
+	if err == nil && len(b.kafka) > 0 {
+		err = b.wipeTopics(ctx)
+	}
+	return s, err
+}
+
+// newPlace prepares the place of a system, beside another one's topics.
+func (b *bench) newPlace(ctx context.Context, k kind, partitions int) (*system, error) {
 	b.systems++
 	s := &system{kind: k, bench: b, partitions: partitions, services: spine, dir: filepath.Join(b.dir, fmt.Sprintf("%02d-%v", b.systems, k))}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
@@ -69,9 +78,6 @@ func (b *bench) newSystem(ctx context.Context, k kind, partitions int) (*system,
 		if s.postgres, err = b.newDatabase(ctx, fmt.Sprintf("bench_%d_%02d", os.Getpid(), b.systems)); err != nil {
 			return nil, err
 		}
-	}
-	if len(b.kafka) > 0 {
-		return s, b.wipeTopics(ctx)
 	}
 	return s, nil
 }

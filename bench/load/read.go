@@ -87,11 +87,7 @@ func (r *Reader) drive(ctx context.Context, c *conn, connection int, start time.
 		if r.Rate > 0 {
 			due = time.Duration(float64(n*r.Connections+connection) / r.Rate * float64(time.Second))
 		}
-		over := due >= r.Lasting
-		if r.Rate > 0 || r.Until != nil {
-			over = over || !r.wait(ctx, start.Add(due))
-		}
-		if over || ctx.Err() != nil {
+		if due >= r.Lasting || !r.wait(ctx, start.Add(due)) {
 			return nil
 		}
 		request = append(r.Ask(append(request[:0], "GET "...), connection, n), "Host: "+r.Addr+"\r\n\r\n"...)
@@ -116,14 +112,22 @@ func (r *Reader) drive(ctx context.Context, c *conn, connection int, start time.
 
 // wait waits for a time; false: it is over.
 func (r *Reader) wait(ctx context.Context, at time.Time) bool {
-	timer := time.NewTimer(max(0, time.Until(at)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-r.Until:
-		return false
-	case <-ctx.Done():
-		return false
+	ended := false
+	if ahead := time.Until(at); ahead > 0 {
+		timer := time.NewTimer(ahead)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Until:
+			ended = true
+		case <-ctx.Done():
+		}
+	} else {
+		select {
+		case <-r.Until:
+			ended = true
+		default:
+		}
 	}
+	return !ended && ctx.Err() == nil
 }
