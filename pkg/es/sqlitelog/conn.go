@@ -14,7 +14,8 @@ import (
 // than Options.BusyTimeout.
 var ErrBusy = errors.New("the database is in use by another process")
 
-// conn is one connection. Statements are prepared at first use and kept.
+// conn is one connection. Statements are prepared at first use and kept. A limit that is a parameter is written as a
+// sum (LIMIT ?+0): SQLite plans by the value of a bare one, and so prepares the statement anew whenever it is bound.
 type conn struct {
 	*sqlite.Conn
 	// secure says that deleted rows are overwritten now.

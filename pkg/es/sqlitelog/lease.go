@@ -75,7 +75,7 @@ func (l *Log) ExpireOutcomes(ctx context.Context, before time.Time, limit int) (
 
 func (c *conn) expire(before time.Time, limit int) (int, error) {
 	var silent, wrote []int64 // rows of commands without and with events
-	err := c.rows(`SELECT id, position FROM outcomes WHERE time < ? ORDER BY time LIMIT ?`,
+	err := c.rows(`SELECT id, position FROM outcomes WHERE time < ? ORDER BY time LIMIT ?+0`,
 		func(s *sqlite.Stmt) {
 			// A time between two microseconds is after the earlier one.
 			s.BindInt64(1, before.Add(time.Microsecond-1).UnixMicro())

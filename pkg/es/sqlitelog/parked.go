@@ -70,7 +70,7 @@ func scanParked(s *sqlite.Stmt) (p es.Parked, err error) {
 func (l *Log) ParkedCommands(ctx context.Context, after uuid.UUID, limit int) (out []es.Parked, err error) {
 	err = l.read(ctx, "list parked commands", func(c *conn) error {
 		return c.rows(`SELECT `+parkedColumns+` FROM parked
-			WHERE id > coalesce((SELECT id FROM parked WHERE command = ?), 0) ORDER BY id LIMIT ?`,
+			WHERE id > coalesce((SELECT id FROM parked WHERE command = ?), 0) ORDER BY id LIMIT ?+0`,
 			func(s *sqlite.Stmt) {
 				bindID(s, 1, &after)
 				s.BindInt64(2, bounded(limit))

@@ -132,7 +132,7 @@ func (l *Log) records(ctx context.Context, what, query string, bind func(*sqlite
 
 // Read implements es.Log.
 func (l *Log) Read(ctx context.Context, after int64, limit int) ([]es.Record, error) {
-	return l.records(ctx, "read", selectEvents+`WHERE e.position > ? ORDER BY e.position LIMIT ?`,
+	return l.records(ctx, "read", selectEvents+`WHERE e.position > ? ORDER BY e.position LIMIT ?+0`,
 		func(s *sqlite.Stmt) {
 			s.BindInt64(1, after)
 			s.BindInt64(2, bounded(limit))
@@ -142,7 +142,7 @@ func (l *Log) Read(ctx context.Context, after int64, limit int) ([]es.Record, er
 // ReadStream implements es.Log.
 func (l *Log) ReadStream(ctx context.Context, stream string, after int64, limit int) ([]es.Record, error) {
 	return l.records(ctx, "read stream "+stream,
-		selectEvents+`WHERE e.stream = (SELECT id FROM streams WHERE stream = ?) AND e.version > ? ORDER BY e.version LIMIT ?`,
+		selectEvents+`WHERE e.stream = (SELECT id FROM streams WHERE stream = ?) AND e.version > ? ORDER BY e.version LIMIT ?+0`,
 		func(s *sqlite.Stmt) {
 			s.BindText(1, stream)
 			s.BindInt64(2, after)

@@ -58,7 +58,7 @@ func (c *conn) dueTimers(now time.Time, again time.Duration, limit int) (out []e
 	err = c.rows(`
 		SELECT stream, version, due FROM timers
 		WHERE due <= ?1 AND (handed IS NULL OR handed + max(?2, min((handed - due) / 2, ?3)) <= ?1)
-		ORDER BY due, stream LIMIT ?4`,
+		ORDER BY due, stream LIMIT ?4+0`,
 		func(s *sqlite.Stmt) {
 			s.BindInt64(1, now.UnixMicro())
 			s.BindInt64(2, again.Microseconds())

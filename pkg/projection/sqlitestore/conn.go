@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -49,6 +50,10 @@ func (c *conn) prepare(sql string) (*sqlite.Stmt, error) {
 	return s, nil
 }
 
+// limited is a LIMIT that is a parameter. SQLite plans by the value of such a one, and so prepares the statement
+// anew whenever it is bound, which costs more than many a query; it does not look into a sum.
+var limited = regexp.MustCompile(`(?i)\bLIMIT \?\d+`)
+
 // numbered replaces $ before a digit, outside of quotes, by ?.
 func numbered(sql string) string {
 	if !strings.Contains(sql, "$") {
@@ -68,7 +73,7 @@ func numbered(sql string) string {
 			b[i] = '?'
 		}
 	}
-	return string(b)
+	return limited.ReplaceAllString(string(b), "$0+0")
 }
 
 // Close finalizes the statements and closes the connection.

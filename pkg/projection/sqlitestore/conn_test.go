@@ -1,0 +1,53 @@
+package sqlitestore
+
+import (
+	"testing"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/orderlane/orderlane/pkg/projection"
+)
+
+// TestAStatementIsPreparedOnceWhateverItsParametersAre: SQLite asks an authorizer whenever it prepares a statement, also
+// when it does so by itself.
+func TestAStatementIsPreparedOnceWhateverItsParametersAre(t *testing.T) {
+	sqliteConn, err := sqlite.OpenConn(":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &conn{Conn: sqliteConn, statements: make(map[string]*sqlite.Stmt)}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := c.script("CREATE TABLE t (a TEXT, b BIGINT); CREATE INDEX t_a ON t (a, b); INSERT INTO t VALUES ('x', 1), ('x', 2), ('y', 3)"); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	err = c.SetAuthorizer(sqlite.AuthorizeFunc(func(sqlite.Action) sqlite.AuthResult {
+		asked++
+		return sqlite.AuthResultOK
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := func(a string, limit int) (n int) {
+		t.Helper()
+		err := c.query(t.Context(), "SELECT b FROM (SELECT * FROM t WHERE a = $1 ORDER BY b LIMIT $2) LIMIT $2", []any{a, limit}, func(projection.Row) error {
+			n++
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := page("x", 5); n != 2 || asked == 0 {
+		t.Fatalf("%d rows, and %d questions", n, asked)
+	}
+	asked = 0
+	if n := page("x", 1) + page("y", 2); n != 2 || asked != 0 {
+		t.Errorf("%d rows, and %d questions, so it was prepared again", n, asked)
+	}
+}
