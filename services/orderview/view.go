@@ -1,6 +1,7 @@
 // Package orderview answers where orders and commands stand: it folds the events of ordering,
 // payments, shipping and fulfilment into a document per stream, keeps beside them what is
-// personal, and follows every command from the moment that Kafka has it.
+// personal, and follows every command from the moment that Kafka has it. Every event of an order's
+// life is kept too, so that it can tell what happened, by whom and why, and show how an order stood.
 package orderview
 
 import (
