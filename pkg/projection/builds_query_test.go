@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -108,7 +109,7 @@ func TestQueriesGoToAReplicaAndFreshnessIsWhatItHas(t *testing.T) {
 }
 
 func TestAScratchStoreIsGoneWhenItIsClosed(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "scratch")
 	for _, where := range []string{"", dir} {
 		s, err := sqlitestore.OpenScratch(where)
 		must(t, err)
@@ -125,7 +126,7 @@ func TestAScratchStoreIsGoneWhenItIsClosed(t *testing.T) {
 		want(t, "rows after a rollback", n, 0)
 		must(t, s.Close())
 	}
-	left, err := os.ReadDir(dir)
-	must(t, err)
-	want(t, "files left", len(left), 0)
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Fatal("the directory is still there:", err)
+	}
 }

@@ -2,7 +2,6 @@ package projection
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -145,21 +144,19 @@ func (b *Builds) dropTriggers(ctx context.Context, table string) error {
 	})
 }
 
-// thin deletes the rows of a table, a few at a time. One that can't be asked for its rows by their number is left
-// as it is.
+// thin deletes the rows of a table, a few at a time. One without a primary key, as full-text indexes are, is left as it is.
 func (b *Builds) thin(ctx context.Context, table string) error {
-	for n := int64(dropRows); n == dropRows; {
-		err := b.o.Store.Update(ctx, func(tx Tx) (err error) {
-			n, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE rowid IN (SELECT rowid FROM "+table+" LIMIT $1)", dropRows)
+	var key []string
+	err := b.o.Store.Query(ctx, "SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk", []any{table}, func(r Row) error {
+		key = append(key, `"`+r.Text(0)+`"`)
+		return nil
+	})
+	columns := strings.Join(key, ", ")
+	for n := int64(dropRows); err == nil && len(key) > 0 && n == dropRows; {
+		err = b.o.Store.Update(ctx, func(tx Tx) (err error) {
+			n, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE ("+columns+") IN (SELECT "+columns+" FROM "+table+" LIMIT $1)", dropRows)
 			return err
 		})
-		var e *StoreError
-		if errors.As(err, &e) && strings.Contains(err.Error(), "no such column") {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
 	}
-	return nil
+	return err
 }

@@ -3,7 +3,7 @@ package service
 import (
 	"context"
 	"errors"
-	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -71,7 +71,7 @@ func (p *Platform) openRead(ctx context.Context, name string, view projection.Tw
 			Store: store, Clock: p.Clock, Log: p.Logger(name), Linger: viewLinger, Replay: p.Admin.ReadRange, DeadLetter: p.deadLetter(name),
 		},
 		View: view, Queries: queries, Offsets: p.Admin.Offsets, Watch: watch.observe, Told: watch.told,
-		Scratch: p.scratch, Sensitive: bus.IsPersonal, VerifyRate: p.Settings.Views.VerifyRate, Verified: watch.verified,
+		Scratch: p.scratch(name), Sensitive: bus.IsPersonal, VerifyRate: p.Settings.Views.VerifyRate, Verified: watch.verified,
 		Consume: func(ctx context.Context, group string, topics []string, build *projection.Projection) error {
 			config := kafka.GroupConfig{Config: p.Kafka, Group: group, Topics: topics, MaxBatch: maxFetch}
 			return kafka.ConsumeGroup(ctx, config, build)
@@ -97,14 +97,13 @@ func (p *Platform) openRead(ctx context.Context, name string, view projection.Tw
 }
 
 // scratch opens a store for what is folded to be compared: in memory, or among the other data if it may be large.
-func (p *Platform) scratch(_ context.Context, large bool) (projection.Store, error) {
-	if !large {
-		return sqlitestore.OpenScratch("")
+func (p *Platform) scratch(name string) func(context.Context, bool) (projection.Store, error) {
+	return func(_ context.Context, large bool) (projection.Store, error) {
+		if !large {
+			return sqlitestore.OpenScratch("")
+		}
+		return sqlitestore.OpenScratch(filepath.Join(p.Settings.Data, name+".verify"))
 	}
-	if err := os.MkdirAll(p.Settings.Data, 0o700); err != nil {
-		return nil, err
-	}
-	return sqlitestore.OpenScratch(p.Settings.Data)
 }
 
 // deadLetter publishes a copy of a message that a view could not fold.

@@ -85,15 +85,15 @@ func Open(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// OpenScratch opens an empty store that is gone when it is closed: in memory, or in a file in a new directory
-// under dir, for what is too large for that. What fits into memory has one connection only.
+// OpenScratch opens an empty store that is gone when it is closed: in memory, or in a file in dir, for what is
+// too large for that: a directory of its own, which is deleted before and after. It has one connection only.
 func OpenScratch(dir string) (*Store, error) {
 	s := &Store{writer: make(chan *conn, 1), closed: make(chan struct{})}
 	s.readers = s.writer
 	path := ":memory:"
 	if dir != "" {
-		var err error
-		if s.scratch, err = os.MkdirTemp(dir, "scratch-"); err != nil {
+		s.scratch = dir
+		if err := errors.Join(s.remove(), os.MkdirAll(dir, 0o700)); err != nil { // a killed process leaves one
 			return nil, fmt.Errorf("projection: open a scratch store: %w", err)
 		}
 		path = filepath.Join(s.scratch, "scratch.db")
