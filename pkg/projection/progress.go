@@ -205,5 +205,9 @@ func (b *Builds) Repair(ctx context.Context, key string) error {
 	if live == nil {
 		return fmt.Errorf("%w: %s", ErrNotOwner, key)
 	}
-	return live.Repair(ctx, key)
+	err := live.Repair(ctx, key)
+	if err == nil {
+		b.mended(key)
+	}
+	return err
 }

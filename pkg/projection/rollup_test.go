@@ -168,6 +168,7 @@ func (in *sumsInstance) drain(t fataler) {
 // steps of any size, with restarts and repairs at any time.
 func TestSumsAreThoseOfWhatStays(t *testing.T) {
 	onEachStore(t, func(t *testing.T, open func() projection.Store) {
+		setChecks(t, "40")
 		store, version := open(), 0
 		rapid.Check(t, func(t *rapid.T) {
 			version++

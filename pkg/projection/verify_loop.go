@@ -12,7 +12,11 @@ import (
 type verifying struct {
 	asked chan VerifyOptions
 	count int
-	last  Verification // under Builds.mu
+	last  Verification // under Builds.mu, as what follows is
+
+	// found are the differences that nobody has mended yet, as far as is known here, in one build.
+	found []Difference
+	build int
 }
 
 // StartVerify has Run compare the active build with a fresh fold, and returns the number of that verification; see
@@ -41,6 +45,24 @@ func (b *Builds) LastVerification() Verification {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.verifying.last
+}
+
+// Differences are those of the active build that verifications here have found, and that were not
+// mended here since.
+func (b *Builds) Differences() []Difference {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.verifying.build != int(b.active.Load()) {
+		return nil
+	}
+	return slices.Clone(b.verifying.found)
+}
+
+// mended forgets the differences of a key.
+func (b *Builds) mended(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.verifying.found = slices.DeleteFunc(b.verifying.found, func(d Difference) bool { return d.Key == key })
 }
 
 // verifyLoop verifies when it is asked to, and in the background.
@@ -101,6 +123,17 @@ func (b *Builds) inBackground(ctx context.Context, o VerifyOptions) {
 }
 
 func (b *Builds) verified(v Verification) {
+	b.mu.Lock()
+	if old := &b.verifying; old.build != v.Build || (v.All && v.Error == "") {
+		old.build, old.found = v.Build, nil
+	}
+	for _, d := range v.Differences {
+		known := func(o Difference) bool { return o.Table == d.Table && o.Row == d.Row && o.Column == d.Column }
+		if len(b.verifying.found) < maxDifferences && !slices.ContainsFunc(b.verifying.found, known) {
+			b.verifying.found = append(b.verifying.found, d)
+		}
+	}
+	b.mu.Unlock()
 	if b.o.Verified != nil {
 		b.o.Verified(v)
 	}

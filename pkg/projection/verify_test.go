@@ -132,3 +132,28 @@ func TestVerificationTellsNoDifferenceWhileRecordsComeIn(t *testing.T) {
 		l.check(t)
 	})
 }
+
+func TestDifferencesAreKnownUntilTheyAreMended(t *testing.T) {
+	g := &groups{w: newTopics(), members: make(map[string][]*projection.Projection)}
+	store := newMemStore(t)
+	g.w.more(20)
+	in := g.start(t, store, 1)
+	within(t, "the view is ready", in.Ready)
+	plant(t, store, "UPDATE "+in.view.ordersT+"_b1 SET sum = 7 WHERE key = 'order-1'")
+	verify := func() projection.Verification {
+		t.Helper()
+		n, err := in.StartVerify(projection.VerifyOptions{Sample: 1})
+		must(t, err)
+		within(t, "the verification ends", func() bool { v := in.LastVerification(); return v.Number == n && !v.Running })
+		return in.LastVerification()
+	}
+	if _, err := in.StartVerify(projection.VerifyOptions{Sample: 2}); err == nil {
+		t.Fatal("a share above 1 is taken")
+	}
+	v := verify()
+	want(t, "differences", found(v), `orders_v1 of order-1: sum "7", should be "40"; repair "order-1"`)
+	within(t, "it is known", func() bool { return len(in.Differences()) == 1 })
+	must(t, in.Repair(t.Context(), "order-1"))
+	want(t, "known after the repair", len(in.Differences()), 0)
+	want(t, "differences after the repair", found(verify()), "")
+}

@@ -309,6 +309,7 @@ func TestBrokenKeysAreReportedAndRepaired(t *testing.T) {
 	builds, err := projection.OpenBuilds(t.Context(), projection.BuildsOptions{
 		Options: projection.Options{Store: store, Clock: clock, Replay: w.broker.ReadRange},
 		View:    view, Offsets: w.broker.Offsets,
+		Scratch: func(context.Context, bool) (projection.Store, error) { return sqlitestore.OpenScratch("") },
 		Consume: func(ctx context.Context, _ string, _ []string, build *projection.Projection) error {
 			return w.deliver(ctx, build)
 		},
@@ -351,5 +352,33 @@ func TestBrokenKeysAreReportedAndRepaired(t *testing.T) {
 	}
 	if w.ask("GET", "/admin/projections", &reports); len(reports[0].Broken) != 0 {
 		t.Errorf("still broken: %+v", reports[0].Broken)
+	}
+
+	var build Build
+	if status := w.ask("POST", "/admin/projections/rebuild/things", &build); status != 200 || build.Build != 2 || build.State != "building" {
+		t.Errorf("%d %+v", status, build)
+	}
+	w.wantCode("POST", "/admin/projections/rebuild/things", 409, "already_building")
+	w.wantCode("POST", "/admin/projections/rebuild/others", 404, "view_not_found")
+	within(t, "the new build is active", func() bool {
+		reports = nil
+		w.ask("GET", "/admin/projections", &reports)
+		return len(reports[0].Builds) == 2 && reports[0].Builds[0].State == "previous" && reports[0].Builds[1].State == "active"
+	})
+	w.wantCode("POST", "/admin/projections/cancel/things", 409, "nothing_to_cancel")
+	w.wantCode("POST", "/admin/projections/drop/things/1", 409, "version_in_use")
+	w.wantCode("POST", "/admin/projections/drop/things/x", 422, "bad_version")
+	w.wantCode("POST", "/admin/projections/verify/things?sample=2", 422, "bad_sample")
+	var v Verification
+	if status := w.ask("POST", "/admin/projections/verify/things?all=true", &v); status != 200 || v.Number != 1 || !v.All {
+		t.Errorf("%d %+v", status, v)
+	}
+	within(t, "it is verified", func() bool {
+		v = Verification{}
+		w.ask("GET", "/admin/projections/verify/things", &v)
+		return !v.Running
+	})
+	if v.Error != "" || v.Count != 0 || v.Build != 2 {
+		t.Errorf("%+v", v)
 	}
 }

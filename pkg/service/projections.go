@@ -21,6 +21,7 @@ type ViewReport struct {
 	Waiting string  `json:"waiting,omitzero"`
 	Builds  []Build `json:"builds"`
 
+	Differences  []Difference  `json:"differences,omitzero"`  // of the active build, that were found and not mended
 	Verification *Verification `json:"verification,omitzero"` // the last one that was asked for
 	Broken       []BrokenKey   `json:"broken"`
 }
@@ -139,6 +140,9 @@ func (o *operator) listProjections(r *http.Request) (any, error) {
 func viewReport(ctx context.Context, name string, b *projection.Builds) (ViewReport, error) {
 	now := b.Report()
 	report := ViewReport{View: name, Version: now.Version, Ready: b.Ready(), Waiting: now.Waiting, Builds: []Build{}, Broken: []BrokenKey{}}
+	for _, d := range b.Differences() {
+		report.Differences = append(report.Differences, Difference(d))
+	}
 	if v := b.LastVerification(); v.Number > 0 {
 		report.Verification = verificationOf(v)
 	}

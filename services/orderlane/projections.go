@@ -45,8 +45,17 @@ func (c *projectionsList) Run() error {
 			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\n", v.View, b.Version, number, b.State, since, cell(b.Progress))
 		}
 	}
-	if err := t.Flush(); err != nil || broken == 0 {
+	if err := t.Flush(); err != nil {
 		return err
+	}
+	for _, v := range views {
+		if len(v.Differences) > 0 {
+			fmt.Printf("\n%s differs from a fresh fold of its topics:\n", v.View)
+			tellDifferences(v.View, v.Differences)
+		}
+	}
+	if broken == 0 {
+		return nil
 	}
 	fmt.Println()
 	t = tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
@@ -71,6 +80,12 @@ func (c *projectionsList) views() (views []service.ViewReport, err error) {
 			if !listed[v.View] {
 				listed[v.View] = true
 				views = append(views, v)
+				continue
+			}
+			for i := range views {
+				if views[i].View == v.View && len(views[i].Differences) == 0 { // one of the instances has verified it
+					views[i].Differences = v.Differences
+				}
 			}
 		}
 	}
@@ -248,16 +263,21 @@ func tellVerification(v *service.Verification) error {
 	if v.Undecided > 0 {
 		fmt.Printf("  %d rows changed each time they were looked at\n", v.Undecided)
 	}
-	for _, d := range v.Differences {
+	tellDifferences(v.View, v.Differences)
+	return nil
+}
+
+// tellDifferences prints differences, and what mends them.
+func tellDifferences(view string, differences []service.Difference) {
+	for _, d := range differences {
 		column := d.Column
 		if column != "" {
 			column += ": "
 		}
-		mend := "orderlane projections repair " + d.Key + " --view " + v.View
+		mend := "orderlane projections repair " + d.Key + " --view " + view
 		if d.Key == "" {
-			mend = "orderlane projections rebuild " + v.View
+			mend = "orderlane projections rebuild " + view
 		}
 		fmt.Printf("  %s of %s: %s%s, a fresh fold comes to %s\n    mend it by: %s\n", d.Table, cell(d.Row), column, cell(d.Live), cell(d.Fresh), cell(mend))
 	}
-	return nil
 }
