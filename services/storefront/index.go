@@ -94,8 +94,8 @@ func indexSchema(d projection.Dialect) []string {
 			fmt.Sprintf(`ALTER TABLE %s ALTER COLUMN key TYPE TEXT COLLATE "C"`, stockTable),
 			// The words are taken as they are: they have been found and folded already.
 			fmt.Sprintf("ALTER TABLE %s ADD COLUMN lexemes TSVECTOR GENERATED ALWAYS AS (array_to_tsvector(string_to_array(words, ' '))) STORED", productsTable),
-			// Texts change rarely: what is written goes to its place at once, and queries look nowhere else.
-			fmt.Sprintf("CREATE INDEX %[1]s_lexemes ON %[1]s USING gin (lexemes) WITH (fastupdate = off)", productsTable),
+			// What is not in its place in the index yet is short, in kB: each query reads all of it.
+			fmt.Sprintf("CREATE INDEX %[1]s_lexemes ON %[1]s USING gin (lexemes) WITH (gin_pending_list_limit = 512)", productsTable),
 			// A product with another price finds room in its page, and all indexes stay as they are.
 			fmt.Sprintf("ALTER TABLE %s SET (fillfactor = 80)", productsTable),
 		}
