@@ -98,7 +98,7 @@ type LogSettings struct {
 
 // ViewSettings say how views are kept.
 type ViewSettings struct {
-	VerifyRate int `name:"verify-rate" env:"ORDERLANE_VIEWS_VERIFY_RATE" default:"200" help:"Records per second that are read again, all the time, to compare samples of each view with a fresh fold of its topics; one of the instances does that. 0: none."`
+	VerifyRate int `name:"verify-rate" env:"ORDERLANE_VIEWS_VERIFY_RATE" default:"200" help:"Records per second that are read again, all the time, to compare samples of each view with a fresh fold of its topics, or as many more as it takes to read all in an hour; one of the instances does that. 0: none."`
 }
 
 // InventorySettings say how stock is kept.

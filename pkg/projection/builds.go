@@ -40,7 +40,7 @@ type BuildsOptions struct {
 	Sensitive func(topic string) bool
 
 	// VerifyRate is how many records per second are read to compare a sample of the view with a fresh fold, again and
-	// again, by one of the instances. 0: none.
+	// again, by one of the instances; or as many more as it takes to read all in an hour. 0: none.
 	VerifyRate int
 
 	// Verified is called with what a verification has come to so far, and in the end.

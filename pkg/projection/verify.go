@@ -34,6 +34,8 @@ const (
 	probeRecords    = 50   // of a topic that is not kept, to see what it writes
 	backgroundKeys  = 1000 // about, of one pass in the background
 	backgroundPause = time.Minute
+	backgroundPass  = 3600 // seconds that reading takes in one pass at the most
+	catchUpFaster   = 10
 )
 
 // Verification is what a comparison with a fresh fold came to.
@@ -136,6 +138,7 @@ func (v *verifier) run(ctx context.Context) (err error) {
 	if err := v.readTo(ctx, nexts(at)); err != nil {
 		return err
 	}
+	v.paced.rate *= catchUpFaster // what has come in meanwhile must not grow while it is read
 	if v.result.Keys = int64(len(v.keys)); v.o.All {
 		v.result.Keys = 0
 	}

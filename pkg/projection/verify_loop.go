@@ -160,5 +160,5 @@ func (b *Builds) sample(ctx context.Context, pass uint64) (VerifyOptions, bool) 
 		records += s.next
 	}
 	// A key has several records; how many is not known, and does not matter much.
-	return VerifyOptions{Sample: min(1, 4*backgroundKeys/float64(records)), Seed: pass, Rate: b.o.VerifyRate}, true
+	return VerifyOptions{Sample: min(1, 4*backgroundKeys/float64(records)), Seed: pass, Rate: max(b.o.VerifyRate, int(records/backgroundPass))}, true
 }
