@@ -110,8 +110,9 @@ type Builds struct {
 // runner folds one build in this process.
 type runner struct {
 	*Projection
-	cancel context.CancelFunc
-	done   chan struct{}
+	cancel   context.CancelFunc // nil until it is started
+	stopping bool               // it was cancelled, and will not fold again
+	done     chan struct{}      // closed when it is over
 }
 
 // OpenBuilds looks at the builds of a view, and makes the first one if there is none. If the topics are empty

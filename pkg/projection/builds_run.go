@@ -16,18 +16,21 @@ func (b *Builds) run(ctx context.Context, all builds) error {
 		wanted[one.Number] = !one.Frozen && (one.State == Active || one.State == Building || one.State == Swapping)
 	}
 	for number, r := range b.runners {
-		if wanted[number] {
-			continue
-		}
-		if r.cancel == nil {
+		switch {
+		case r.stopping:
+			// It leaves its group first; a member of the same name can't join before. If the build is wanted
+			// again by then, another runner goes on.
+			select {
+			case <-r.done:
+				delete(b.runners, number)
+			default:
+			}
+		case wanted[number]:
+		case r.cancel == nil:
 			delete(b.runners, number)
-			continue
-		}
-		r.cancel()
-		select {
-		case <-r.done:
-			delete(b.runners, number)
-		default: // it leaves its group first; a member of the same name can't join before
+		default:
+			r.cancel()
+			r.stopping = true
 		}
 	}
 	active := all.active()
@@ -64,6 +67,7 @@ func (b *Builds) start(ctx context.Context) {
 		var own context.Context
 		own, r.cancel = context.WithCancel(ctx)
 		go func() {
+			defer b.hurry() // the build may be wanted again
 			defer close(r.done)
 			if err := b.fold(own, number, r.Projection); err != nil {
 				select {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +24,8 @@ func (w *topics) offsets(_ context.Context, topic string) (map[int32]kafka.Range
 	for p, recs := range w.parts {
 		if p.Topic == topic && len(recs) > 0 {
 			held[p.ID] = kafka.Range{First: recs[0].Offset, Last: recs[len(recs)-1].Offset + 1}
+		} else if p.Topic == topic {
+			held[p.ID] = kafka.Range{First: w.expired[p], Last: w.expired[p]}
 		}
 	}
 	return held, nil
@@ -377,8 +381,10 @@ func TestWhatCanNotBeReadAnyMoreHoldsNoBuildUp(t *testing.T) {
 	must(t, p.turn())
 	// Retention has deleted a whole partition of commands, and compaction has left a gap at an end.
 	w.mu.Lock()
-	w.parts[kafka.Partition{Topic: commands, ID: 0}] = nil
-	part := kafka.Partition{Topic: outcomes, ID: 1}
+	part := kafka.Partition{Topic: commands, ID: 0}
+	w.expired[part] = int64(len(w.parts[part]))
+	w.parts[part] = nil
+	part = kafka.Partition{Topic: outcomes, ID: 1}
 	w.parts[part] = w.parts[part][:len(w.parts[part])-1]
 	w.mu.Unlock()
 	_, err := p.Rebuild(t.Context())
@@ -494,4 +500,46 @@ func TestAnInstanceThatHasNotNoticedASwapWritesNothingMore(t *testing.T) {
 		must(t, late.turn())
 		want(t, "view", shown(t, late.Store(), late.view), reference(t, w, newMemStore(t), 101))
 	})
+}
+
+func TestABuildThatIsWantedAgainWhileItIsStillLeftIsFoldedAgain(t *testing.T) {
+	w, store := newTopics(), newMemStore(t)
+	w.more(4)
+	newProcess(t, w, store, 1).until(t, "1 active")
+	var looks, joined atomic.Int64
+	leaving, leave := make(chan struct{}), make(chan struct{})
+	p := newProcess(t, w, store, 1, func(o *projection.BuildsOptions) {
+		o.Clock = time.Now
+		o.Told = func(projection.Report) { looks.Add(1) }
+		o.Consume = func(ctx context.Context, group string, _ []string, _ *projection.Projection) error {
+			first := group == "test-v1" && joined.Add(1) == 1
+			<-ctx.Done()
+			if first {
+				close(leaving)
+				<-leave // as Kafka may take seconds to let a member go
+			}
+			return nil
+		}
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	leaveNow := sync.OnceFunc(func() { close(leave) })
+	defer func() {
+		leaveNow()
+		stop()
+		must(t, <-ended)
+	}()
+	within(t, "build 1 is folded", func() bool { return joined.Load() == 1 })
+	_, err := p.Rebuild(t.Context())
+	must(t, err)
+	// What begins a swap, though build 2 has folded nothing.
+	plant(t, store, "UPDATE projection_builds SET frozen = 2 - build, state = CASE build WHEN 1 THEN state ELSE 'swapping' END")
+	<-leaving
+	_, err = p.Cancel(t.Context())
+	must(t, err)
+	looked := looks.Load()
+	within(t, "it is looked at what is wanted", func() bool { return looks.Load() > looked+1 })
+	leaveNow()
+	within(t, "build 1 is folded again", func() bool { return joined.Load() == 2 })
 }

@@ -97,12 +97,15 @@ func within(t *testing.T, what string, condition func() bool) {
 type topics struct {
 	mu       sync.Mutex
 	parts    map[kafka.Partition][]kafka.Record
+	expired  map[kafka.Partition]int64 // where partitions end that are empty by now
 	position int64
 	versions map[string]int64
 }
 
 func newTopics() *topics {
-	return &topics{parts: make(map[kafka.Partition][]kafka.Record), versions: make(map[string]int64)}
+	return &topics{
+		parts: make(map[kafka.Partition][]kafka.Record), expired: make(map[kafka.Partition]int64), versions: make(map[string]int64),
+	}
 }
 
 var startTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -111,7 +114,7 @@ func (w *topics) append(topic string, part int32, key, value string, headers ...
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := kafka.Partition{Topic: topic, ID: part}
-	r := kafka.Record{Topic: topic, Partition: part, Offset: int64(len(w.parts[p])), Key: []byte(key), Value: []byte(value), Time: startTime}
+	r := kafka.Record{Topic: topic, Partition: part, Offset: w.expired[p] + int64(len(w.parts[p])), Key: []byte(key), Value: []byte(value), Time: startTime}
 	for i := 0; i < len(headers); i += 2 {
 		r.Headers = append(r.Headers, kafka.Header{Key: headers[i], Value: []byte(headers[i+1])})
 	}
