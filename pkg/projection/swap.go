@@ -235,7 +235,7 @@ func (b *Builds) swapIn(ctx context.Context, tx Tx, active, candidate *Build, ta
 		return err
 	}
 	for p, next := range target {
-		if is[p].next < next && b.pace.empty[p] < next {
+		if max(is[p].next, b.pace.first[p], b.pace.empty[p]) < next { // as in behind
 			return errMoved
 		}
 	}
