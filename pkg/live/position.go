@@ -14,6 +14,9 @@ const idVersion = 1
 // maxID bounds the event ids that are looked at, in bytes. Two thousand partitions fit.
 const maxID = 16 << 10
 
+// nowhere is an offset that no topic reaches: Resume refuses an id with it, with ErrTooOld.
+const nowhere = math.MaxInt64
+
 // position is where a stream stands: the offset to go on from, of each partition that it depends on.
 type position []int64
 

@@ -42,6 +42,7 @@ type Stream struct {
 	from    position // events before it are not sent: the client has them
 	pending []item
 	cut     bool
+	ended   bool // what waits is the last
 	closed  bool
 	wake    chan struct{}
 }
@@ -78,12 +79,24 @@ func (s *Stream) push(part int, offset int64, e *Event) {
 
 func (s *Stream) enqueue(it item) {
 	switch {
-	case s.cut:
+	case s.cut, s.ended:
 	case len(s.pending) >= s.tail.hub.o.Buffer:
 		s.cut, s.pending = true, nil
 	default:
 		s.pending = append(s.pending, it)
 	}
+	s.notify()
+}
+
+// abandon has the stream end with an id that nothing is resumed from, since its place in a partition is
+// gone. What waits is not sent: the client reads anew. It is called under the hub's lock.
+func (s *Stream) abandon(part int) {
+	s.pending = []item{{int32(s.place(part)), nowhere, &Event{TakenBack: true}}}
+	s.cut, s.ended = false, true
+	s.notify()
+}
+
+func (s *Stream) notify() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -183,6 +196,10 @@ func (s *Stream) send(ctx context.Context, items []item, then position, send fun
 	out := (*buffer)[:0]
 	for n, it := range items {
 		if it.event.TakenBack {
+			if it.offset == nowhere {
+				s.at[it.part] = nowhere
+				out = s.appendPlace(out)
+			}
 			if len(out) > 0 {
 				if err := send(out); err != nil {
 					return err
@@ -243,7 +260,12 @@ func (s *Stream) beat(send func([]byte) error) error {
 	if !moved {
 		return send([]byte(":\n\n"))
 	}
-	return send(append(appendID([]byte("id: "), s.mark, s.at), "\n\n"...))
+	return send(s.appendPlace(nil))
+}
+
+// appendPlace appends an id without an event.
+func (s *Stream) appendPlace(b []byte) []byte {
+	return append(appendID(append(b, "id: "...), s.mark, s.at), "\n\n"...)
 }
 
 func (s *Stream) appendEvent(b []byte, e *Event) []byte {

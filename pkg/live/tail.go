@@ -103,8 +103,8 @@ func (t *tail) layOut(parts []kafka.Partition, held map[kafka.Partition]kafka.Ra
 }
 
 // mend looks, after the topics could not be followed for a time, whether they are the same still. Where
-// records are gone before they were read, or a topic was made anew, streams end: they cannot be resumed
-// from there, and clients are told so when they come back.
+// records are gone before they were read, a topic has lost its end or was made anew, streams end with an
+// id that cannot be resumed. Where they stand would not do: a topic may have grown past it when they are back.
 func (t *tail) mend(held map[kafka.Partition]kafka.Range) {
 	for i, p := range t.parts {
 		r := held[p]
@@ -116,7 +116,7 @@ func (t *tail) mend(held map[kafka.Partition]kafka.Range) {
 		t.next[i], t.ends[i] = at, r.Last
 		t.rings[i].clear(at)
 		for _, s := range t.of(i) {
-			s.enqueue(item{event: &Event{TakenBack: true}})
+			s.abandon(i)
 		}
 	}
 }
