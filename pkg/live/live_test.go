@@ -181,6 +181,10 @@ func (s *serving) listen(scope Scope, block chan struct{}) *listener {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.follows(stream, block)
+}
+
+func (s *serving) follows(stream *Stream, block chan struct{}) *listener {
 	l := &listener{t: s.t, block: block}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -338,7 +342,18 @@ func TestAPlaceThatTheTopicDoesNotReachIsOfAnotherTopic(t *testing.T) {
 	s.publish("a 1")
 	l := s.listen(scopeOf("a"), nil)
 	eventually(t, "it is told", func() bool { return l.told() == "1" })
-	ahead, err := s.From(t.Context(), scopeOf("a"), map[kafka.Partition]int64{{Topic: other, ID: 1}: 1})
+	fs := frames(l.received())
+	at, err := s.From(t.Context(), scopeOf("a"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer at.Close()
+	place, err := parseID(fs[len(fs)-1].id, at.mark, len(at.parts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	place[len(place)-1]++
+	ahead, err := s.Resume(t.Context(), scopeOf("a"), string(appendID(nil, at.mark, place)))
 	if !errors.Is(err, ErrTooOld) {
 		t.Errorf("%v %v", ahead, err)
 	}

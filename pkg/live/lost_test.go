@@ -45,3 +45,35 @@ func TestAClientOfATopicThatLostItsEndReadsAnew(t *testing.T) {
 		})
 	}
 }
+
+func TestAFreshStreamBeginsWhereATopicDoesIfTheViewStandsBeforeOrBehindIt(t *testing.T) {
+	for name, at := range map[string]int64{"a view that has never seen a partition": 0, "one before a transaction's marker": 2, "one of a topic that lost its end": 5} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, Options{MaxReplay: 1})
+			s.publish("a 1", "a 2", "a 3")
+			view := make(map[kafka.Partition]int64)
+			for _, p := range s.broker.Partitions(own) {
+				view[p] = at
+				if err := s.broker.DeleteRecords(t.Context(), p, -1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			fresh, err := s.From(t.Context(), scopeOf("a"), view)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ready string
+			if err := fresh.begin(&Event{Name: "ready"}, func(b []byte) error { ready = string(b); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			fresh.Close() // it is lost at once
+			again, err := s.Resume(t.Context(), scopeOf("a"), frames(ready)[0].id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := s.follows(again, nil)
+			s.publish("a 4")
+			eventually(t, "what comes is told", func() bool { return l.told() == "4" })
+		})
+	}
+}

@@ -13,7 +13,7 @@ import (
 // Resume returns the stream of a scope from behind the event with that id on, whichever instance has
 // sent it. It refuses with ErrMalformedID, ErrForeignID, ErrTooOld, ErrTakenBack or ErrNotStanding.
 func (h *Hub) Resume(ctx context.Context, scope Scope, id string) (*Stream, error) {
-	s, err := h.open(ctx, scope, func(s *Stream) (err error) {
+	s, err := h.open(ctx, scope, false, func(s *Stream) (err error) {
 		s.at, err = parseID(id, s.mark, len(s.parts))
 		return err
 	})
@@ -28,10 +28,12 @@ func (h *Hub) Resume(ctx context.Context, scope Scope, id string) (*Stream, erro
 	return s, nil
 }
 
-// From returns the stream of a scope from given offsets on; partitions that are not named are told of
-// from their start. If something is taken back after them, the stream ends there. It refuses with ErrTooOld or ErrNotStanding.
+// From returns the stream of a scope from where a view stands; partitions that are not named are told of
+// from their start. Offsets that a topic does not hold count as the nearest that it does: what the view
+// has not seen of what is gone, it will not see. If something is taken back after them, the stream ends
+// there. It refuses with ErrTooOld or ErrNotStanding.
 func (h *Hub) From(ctx context.Context, scope Scope, offsets map[kafka.Partition]int64) (*Stream, error) {
-	return h.open(ctx, scope, func(s *Stream) error {
+	return h.open(ctx, scope, true, func(s *Stream) error {
 		for _, part := range s.parts {
 			s.at = append(s.at, offsets[s.tail.parts[part]])
 		}
@@ -39,7 +41,7 @@ func (h *Hub) From(ctx context.Context, scope Scope, offsets map[kafka.Partition
 	})
 }
 
-func (h *Hub) open(ctx context.Context, scope Scope, begin func(*Stream) error) (*Stream, error) {
+func (h *Hub) open(ctx context.Context, scope Scope, fresh bool, begin func(*Stream) error) (*Stream, error) {
 	t, err := h.join(ctx)
 	if err != nil {
 		return nil, err
@@ -51,7 +53,7 @@ func (h *Hub) open(ctx context.Context, scope Scope, begin func(*Stream) error) 
 	}
 	within, cancel := context.WithTimeout(ctx, h.o.ReplayTime)
 	defer cancel()
-	c := &catchUp{stream: s, at: append(position(nil), s.at...), found: make([][]item, len(s.parts)), left: h.o.MaxReplay}
+	c := &catchUp{stream: s, fresh: fresh, at: append(position(nil), s.at...), found: make([][]item, len(s.parts)), left: h.o.MaxReplay}
 	err = c.run(within)
 	switch {
 	case err == nil:
@@ -73,6 +75,7 @@ func (h *Hub) open(ctx context.Context, scope Scope, begin func(*Stream) error) 
 // catchUp finds what a stream has missed, and joins it to what happens from now on.
 type catchUp struct {
 	stream *Stream
+	fresh  bool     // the place is that of a view, and may not be held
 	at     position // all before it has been found
 	found  [][]item // by place of the partition
 	left   int64    // offsets that may be read
@@ -92,6 +95,13 @@ func (c *catchUp) run(ctx context.Context) error {
 		gaps, ahead, err := c.join()
 		if err != nil || len(gaps) == 0 && len(ahead) == 0 {
 			return err
+		}
+		if c.fresh {
+			c.fresh = false
+			if err := c.clamp(ctx, slices.Concat(gaps, ahead)); err != nil {
+				return err
+			}
+			continue
 		}
 		if len(ahead) > 0 {
 			if err := c.checkEnds(ctx, ahead); err != nil {
@@ -186,6 +196,26 @@ func (c *catchUp) replay(ctx context.Context, g missing) error {
 	}
 	if held[g.Partition].First > g.from {
 		return ErrTooOld
+	}
+	return nil
+}
+
+// clamp moves places that topics do not hold to the nearest that they do. The checkpoint of an idle partition
+// stays behind when all its records are deleted, and before the marker of the last transaction.
+func (c *catchUp) clamp(ctx context.Context, places []missing) error {
+	topics := make([]string, len(places))
+	for i, m := range places {
+		topics[i] = m.Topic
+	}
+	slices.Sort(topics)
+	held, err := c.stream.tail.hub.held(ctx, slices.Compact(topics)...)
+	if err != nil {
+		return fmt.Errorf("live: find what topics hold: %w", err)
+	}
+	for _, m := range places {
+		r := held[m.Partition]
+		at := min(max(m.from, r.First), r.Last)
+		c.at[m.place], c.stream.at[m.place] = at, at
 	}
 	return nil
 }
