@@ -90,11 +90,17 @@ func Events(ctx context.Context, open func() (StreamFunc, error)) (*huma.StreamR
 	if err := q.api.acquire(q.caller); err != nil {
 		return nil, err
 	}
+	handedOver := false
+	defer func() { // after a panic too
+		if !handedOver {
+			q.api.releaseStream(q.caller)
+		}
+	}()
 	run, err := open()
 	if err != nil {
-		q.api.releaseStream(q.caller)
 		return nil, err
 	}
+	handedOver = true
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer q.api.releaseStream(q.caller)
 		q.api.inFlight.Add(-1)

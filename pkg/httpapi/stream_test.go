@@ -30,6 +30,7 @@ type streaming struct {
 	events chan string
 	ended  chan error // what each stream's send failed with, or nil
 	refuse error
+	panics bool
 }
 
 func newStreaming(t *testing.T, options func(*Options), server ...func(*http.Server)) *streaming {
@@ -39,6 +40,9 @@ func newStreaming(t *testing.T, options func(*Options), server ...func(*http.Ser
 	DescribeEvents(s.API, &op, "Events", []EventType{{Name: "news", Doc: "Something new", Data: reflect.TypeFor[struct{ Text string }]()}})
 	huma.Register(s.API, op, func(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 		return Events(ctx, func() (StreamFunc, error) {
+			if s.panics {
+				panic("a fault of ours")
+			}
 			if s.refuse != nil {
 				return nil, s.refuse
 			}
@@ -239,6 +243,20 @@ func TestStreamsAreBoundedInAllAndForEachCaller(t *testing.T) {
 		if a.status != http.StatusNotFound {
 			t.Fatal(a.status)
 		}
+	}
+}
+
+func TestAFaultOfOursTakesNoPlace(t *testing.T) {
+	s := newStreaming(t, func(o *Options) { o.MaxStreams = 1 })
+	s.panics = true
+	for range 2 {
+		if a := s.open(); a.status != http.StatusInternalServerError {
+			t.Fatal(a.status)
+		}
+	}
+	s.panics = false
+	if a := s.open(); a.status != http.StatusOK {
+		t.Error(a.status)
 	}
 }
 
