@@ -96,14 +96,26 @@ func (h *Hub) join(ctx context.Context) (*tail, error) {
 		}
 	}
 	t.used = true
+	wait := h.o.Standing
+	if t.late {
+		wait = 0
+	}
 	h.mu.Unlock()
 
-	timer := time.NewTimer(standingTime)
+	select {
+	case <-t.standing:
+		return t, nil
+	default:
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-t.standing:
 		return t, nil
 	case <-timer.C:
+		h.mu.Lock()
+		t.late = true
+		h.mu.Unlock()
 		return nil, ErrNotStanding
 	case <-ctx.Done():
 		return nil, fmt.Errorf("live: wait for the topics: %w", ctx.Err())

@@ -63,6 +63,7 @@ type Options struct {
 	Buffer     int           // events that may wait for one client
 	MaxReplay  int64         // offsets of topics that one client may catch up on
 	ReplayTime time.Duration // how long that may take
+	Standing   time.Duration // how long the first clients wait for the hub to stand in the topics; after that nobody does
 	Heartbeat  time.Duration // how long a stream may be silent
 	Idle       time.Duration // how long the topics are followed after the last client has gone, or twice that
 }
@@ -79,6 +80,9 @@ const (
 	// than to be told of ten thousand changes to it.
 	MaxReplay  = 10_000
 	ReplayTime = 5 * time.Second
+	// Standing is time enough to find a broker and its topics. While there is none, requests that wait would
+	// take the room of others that need none.
+	Standing = 5 * time.Second
 	// Heartbeat is below the 30 s after which the most impatient of usual proxies cut what is silent. With
 	// it comes the position reached, so that a client which nothing has happened to for a day resumes from
 	// 15 s ago.
@@ -90,9 +94,6 @@ const (
 // replays is how many streams catch up from topics at the same time, so that a thousand that come
 // back at once do not read the topics a thousand times at once.
 const replays = 4
-
-// standingTime is how long a client waits for the hub to stand in the topics.
-const standingTime = 5 * time.Second
 
 // The reasons why a stream does not begin, or ends.
 var (
@@ -121,6 +122,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Buffer, Buffer)
 	orDefault(&o.MaxReplay, MaxReplay)
 	orDefault(&o.ReplayTime, ReplayTime)
+	orDefault(&o.Standing, Standing)
 	orDefault(&o.Heartbeat, Heartbeat)
 	orDefault(&o.Idle, Idle)
 	return o

@@ -370,10 +370,25 @@ func TestAStreamWaitsForTheTopicsNoLongerThanItsClient(t *testing.T) {
 	if _, err := s.From(ctx, scopeOf("a"), nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
+	s.o.Standing = time.Millisecond
+	if _, err := s.From(t.Context(), scopeOf("a"), nil); !errors.Is(err, ErrNotStanding) {
+		t.Error(err)
+	}
+	s.o.Standing = time.Hour // whoever comes now does not wait at all
+	if _, err := s.From(t.Context(), scopeOf("a"), nil); !errors.Is(err, ErrNotStanding) {
+		t.Error(err)
+	}
 	s.mu.Lock()
 	s.denied = nil
 	s.mu.Unlock()
 	s.publish("a 1")
+	eventually(t, "the topics are followed", func() bool {
+		again, err := s.From(t.Context(), scopeOf("a"), nil)
+		if err == nil {
+			again.Close()
+		}
+		return err == nil
+	})
 	l := s.listen(scopeOf("a"), nil)
 	eventually(t, "it is told", func() bool { return l.told() == "1" })
 }

@@ -16,6 +16,7 @@ type tail struct {
 	hub      *Hub
 	standing chan struct{} // closed once the partitions are laid out
 	used     bool          // since it was looked at last
+	late     bool          // somebody has waited in vain for it to stand: nobody else does
 
 	parts  []kafka.Partition // in the order of event ids
 	index  map[kafka.Partition]int

@@ -57,6 +57,9 @@ const (
 	viewBehindFor = 5 * time.Second // when to come back to a view that has too much to catch up on
 )
 
+// opening bounds how long the hub may take to open a stream: to stand, and to catch up.
+const opening = live.Standing + live.ReplayTime
+
 // liveNames are the kinds of streams whose events are told.
 var liveNames = map[string]bool{
 	orderCategory: true, payments.Category: true, shipping.CategoryShipment: true, shipping.CategoryReturn: true, fulfilment.Category: true,
@@ -151,7 +154,9 @@ func (l *liveStreams) begin(ctx context.Context, scope live.Scope, lastID string
 	if _, err := show(); err != nil {
 		return nil, err
 	}
-	s, err := l.hub.Resume(ctx, scope, lastID)
+	within, cancel := httpapi.WaitContext(ctx, opening)
+	defer cancel()
+	s, err := l.hub.Resume(within, scope, lastID)
 	switch {
 	case errors.Is(err, live.ErrTooOld):
 		return l.fresh(ctx, scope, reasonTooOld, show)
@@ -186,7 +191,9 @@ func (l *liveStreams) fresh(ctx context.Context, scope live.Scope, reason string
 	if err != nil {
 		return nil, err
 	}
-	s, err := l.hub.From(ctx, scope, at)
+	within, cancel := httpapi.WaitContext(ctx, opening)
+	defer cancel()
+	s, err := l.hub.From(within, scope, at)
 	if errors.Is(err, live.ErrTooOld) {
 		return nil, httpapi.RetryAfter(fault.Unavailable("view_behind", "the order view has too much to catch up on to follow it; try again"), viewBehindFor)
 	}
@@ -203,8 +210,9 @@ func badEventID(code, detail string) error {
 	}
 }
 
+// unavailable is for who comes while topics can't be followed, or the process is about to stop.
 func unavailable(err error) error {
-	if errors.Is(err, live.ErrNotStanding) {
+	if errors.Is(err, live.ErrNotStanding) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return httpapi.RetryAfter(fault.Unavailable("live_unavailable", "live streams cannot be served at present; try again"), viewBehindFor)
 	}
 	return err

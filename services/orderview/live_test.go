@@ -60,9 +60,13 @@ func (f following) Consume(ctx context.Context, topics []string, h kafka.BatchHa
 	}
 }
 
-func newLiveWorld(t *testing.T) *liveWorld {
+func newLiveWorld(t *testing.T, change ...func(*live.Options)) *liveWorld {
 	w := &liveWorld{world: newWorld(t), published: make(chan struct{}, 1)}
-	hub := live.New(live.Options{Topics: liveTopics, Source: following{w.Broker, w.published}, Decode: tellLive})
+	o := live.Options{Topics: liveTopics, Source: following{w.Broker, w.published}, Decode: tellLive}
+	for _, c := range change {
+		c(&o)
+	}
+	hub := live.New(o)
 	newQueries(w.Reader, later).registerLive(w.api.API, &liveStreams{hub, w.Reader})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -322,6 +326,43 @@ func TestNobodyFollowsWhatIsNotTheirs(t *testing.T) {
 		if a.Status != r.status || a.Code() != r.code {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
+	}
+}
+
+// away is a broker that cannot be reached.
+type away struct {
+	live.Source
+	tried chan struct{}
+}
+
+func (a away) Consume(ctx context.Context, _ []string, _ kafka.BatchHandler) error {
+	close(a.tried)
+	<-ctx.Done()
+	return nil
+}
+
+func TestWhoWaitsForALiveStreamDoesNotHoldUpTheEndOfTheProcess(t *testing.T) {
+	tried := make(chan struct{})
+	w := newLiveWorld(t, func(o *live.Options) { o.Source, o.Standing = away{o.Source, tried}, time.Hour })
+	w.Fold(w.placed(1, ada.ID), w.personal(1, 1, "12 St James Square"))
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		a := w.api.Get(ada, orderPath(1))
+		if a.Status != http.StatusServiceUnavailable || a.Code() != "live_unavailable" || a.Header.Get("Retry-After") != "5" {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
+	}()
+	select {
+	case <-tried:
+	case <-time.After(livePatience):
+		t.Fatal("it does not come")
+	}
+	w.api.Drain()
+	select {
+	case <-answered:
+	case <-time.After(opening / 2):
+		t.Fatal("it waits still")
 	}
 }
 
