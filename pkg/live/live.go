@@ -9,6 +9,9 @@
 // the topic. Where that is too much, or gone, or not true any more, the client has to read anew what it
 // shows, and to begin where that was as of.
 //
+// Ids are not sealed: who reads one knows how many records the partitions have that its stream depends on,
+// and with them about how much the shop sells, which is accepted for ids that need no key and no store.
+//
 // Events of one partition are sent in its order and at least once. The hub waits for no client: one
 // that does not keep up is cut off, and comes back with the id of the last event that it got.
 package live
