@@ -25,7 +25,7 @@ type Settings struct {
 	Instance       string `name:"instance" env:"ORDERLANE_INSTANCE" placeholder:"NAME" help:"Name of this process, the same after a restart and unlike any other's: it then rejoins its consumer groups at once. Empty: a new member at each start."`
 	Postgres       string `name:"postgres" env:"ORDERLANE_POSTGRES" placeholder:"URL" secret:"url" help:"postgres:// URL of event logs and views. Empty: SQLite files in the data directory."`
 
-	PostgresReplica string `name:"postgres-replica" env:"ORDERLANE_POSTGRES_REPLICA" placeholder:"URL" secret:"url" help:"postgres:// URL of a read-only replica of that database, which queries are sent to. Empty: they go to the same database as everything else."`
+	PostgresReplica string `name:"postgres-replica" env:"ORDERLANE_POSTGRES_REPLICA" placeholder:"URL" secret:"url" help:"postgres:// URL of a read-only replica of that database, which queries are sent to. It names one server: an address that spreads connections over several gives answers that are older than they say. Empty: they go to the same database as everything else."`
 
 	Kafka    KafkaSettings    `embed:"" prefix:"kafka-"`
 	Embedded EmbeddedSettings `embed:"" prefix:"embedded-"`

@@ -24,6 +24,12 @@ const liveDoc = `Server-Sent Events, from the moment on at which ` + "`ready`" +
 - A comment or an id comes at least every 15 seconds. If nothing has come for a minute, the connection is gone.
 - The token goes into the ` + "`Authorization`" + ` header, as everywhere. ` + "`EventSource`" + ` of browsers cannot send one: use ` + "`fetch`" + ` and read its body.`
 
+// followAllDoc is what the stream of all orders cannot promise. That of one order begins with a token.
+const followAllDoc = `Where instances send queries to read-only replicas of their own, ` + "`ready`" + ` and ` + "`reset`" + ` say where the replica of the instance that answers
+stands, and carry no token. A list that is read at another instance, whose replica is behind, lacks what happened in between, and the
+stream does not tell it either: read the list again once that replica has caught up. With one database or replica for all instances, or
+where stream and lists come from the same instance, nothing is missed. What is read with an event's token is never older than the event.`
+
 // LiveParams are the headers that every live stream takes.
 type LiveParams struct {
 	LastEventID string `header:"Last-Event-ID" doc:"The id of the last event that you have got"`
@@ -69,7 +75,7 @@ func (q *queries) registerLive(api huma.API, l *liveStreams) {
 			})
 		})
 	huma.Register(api, liveOperation(api, "/v1/orders/stream", "follow-orders", "What happens to all orders, while it happens",
-		"Of all orders: to staff and services."),
+		"Of all orders: to staff and services.\n\n"+followAllDoc),
 		func(ctx context.Context, in *LiveParams) (*huma.StreamResponse, error) {
 			if _, err := httpapi.RequireCaller(ctx, httpapi.RoleStaff, httpapi.RoleService); err != nil {
 				return nil, err
