@@ -216,7 +216,7 @@ func (m *model) sku(t *rapid.T) string {
 
 func TestASearchFindsRanksAndCountsWhatALookAtEachProductDoes(t *testing.T) {
 	withModel(t, func(t *rapid.T, m *model) {
-		for range rapid.IntRange(0, 6).Draw(t, "changes") {
+		for range rapid.IntRange(0, 4).Draw(t, "changes") {
 			sku := m.sku(t)
 			switch rapid.SampledFrom([]string{"define", "stock", "withdraw", "price", "forget"}).Draw(t, "change") {
 			case "define":
@@ -233,7 +233,7 @@ func TestASearchFindsRanksAndCountsWhatALookAtEachProductDoes(t *testing.T) {
 				m.repair(t, sku)
 			}
 		}
-		for range 3 {
+		for range 2 {
 			f := drawFilter(t, m.run)
 			want, counts := m.found(t, f)
 			if got := m.pages(t, f, func() {}); !slices.Equal(got, want) {
