@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
+	"unicode/utf8"
 )
 
 // Bounds of lists.
@@ -38,8 +40,8 @@ func (p *PageParams) After(filter string, n int) ([]string, error) {
 }
 
 // EncodeCursor makes the opaque cursor of a position in a list: the sort keys of the last
-// item shown. The filter is everything else that the list depends on, as one string. A cursor
-// is checked but not signed: it says where to go on, and gives access to nothing.
+// item shown, which are texts that a database takes. The filter is everything else that the list depends on, as
+// one string. A cursor is checked but not signed: it says where to go on, and gives access to nothing.
 func EncodeCursor(filter string, position ...string) string {
 	b := make([]byte, 1+cursorSum, 128)
 	b[0] = cursorVersion
@@ -72,8 +74,11 @@ func DecodeCursor(filter, cursor string, n int) ([]string, error) {
 			return nil, badCursor()
 		}
 		end := used + int(size)
-		position = append(position, string(rest[used:end]))
-		rest = rest[end:]
+		value := string(rest[used:end])
+		if !utf8.ValidString(value) || strings.Contains(value, "\x00") {
+			return nil, badCursor()
+		}
+		position, rest = append(position, value), rest[end:]
 	}
 	if len(position) != n {
 		return nil, badCursor()

@@ -56,11 +56,10 @@ func placeAfter(page *httpapi.PageParams, filter string) (*place, error) {
 	if values == nil || err != nil {
 		return nil, err
 	}
-	// A cursor can be made by hand. It leads to some place then, and to nothing that a database does not take.
+	// A cursor can be made by hand. It leads to some place then.
 	tier, _ := strconv.ParseInt(values[0], 10, 64)
 	nameWords, _ := strconv.ParseInt(values[1], 10, 64)
-	key := strings.ReplaceAll(strings.ToValidUTF8(values[2], ""), "\x00", "")
-	return &place{tier, nameWords, key}, nil
+	return &place{tier, nameWords, values[2]}, nil
 }
 
 // Products is the body of a list of products.
