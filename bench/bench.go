@@ -127,7 +127,7 @@ func (b *bench) profile(ctx context.Context, s *system, lasting time.Duration) (
 	path := filepath.Join(b.profiles, filepath.Base(s.dir)+"-"+b.doing)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.operator, int(lasting.Seconds())), path+".cpu.pprof")
+		ended <- download(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.operator, max(1, int(lasting.Seconds()))), path+".cpu.pprof")
 	}()
 	return func() {
 		err := errors.Join(<-ended,
