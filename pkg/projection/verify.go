@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,13 +91,13 @@ type verifier struct {
 // in other instances too: a row counts as different only if nothing came in for it between two looks at the checkpoints.
 func (b *Builds) Verify(ctx context.Context, o VerifyOptions, told func(Verification)) (Verification, error) {
 	v := &verifier{
-		Builds: b, o: o, build: int(b.active.Load()), next: make(map[kafka.Partition]int64), keys: make(map[string]bool),
+		Builds: b, o: o, next: make(map[kafka.Partition]int64), keys: make(map[string]bool),
 		ids: make(map[string]bool), broken: make(map[string]bool), mixed: make(map[string]bool),
 	}
 	if told == nil {
 		told = func(Verification) {}
 	}
-	v.result = Verification{View: b.view, Build: v.build, All: o.All, Started: b.o.Clock().UTC()}
+	v.result = Verification{View: b.view, All: o.All, Started: b.o.Clock().UTC()}
 	v.paced = pacer{rate: o.Rate, told: func() { told(v.result) }}
 	err := v.run(ctx)
 	v.result.Ended = b.o.Clock().UTC()
@@ -104,7 +105,10 @@ func (b *Builds) Verify(ctx context.Context, o VerifyOptions, told func(Verifica
 }
 
 func (v *verifier) run(ctx context.Context) (err error) {
-	if v.build == 0 {
+	if v.build, err = v.activeNow(ctx); err != nil {
+		return err
+	}
+	if v.result.Build = v.build; v.build == 0 {
 		return errNotBuilt
 	}
 	if v.Builds.o.Scratch == nil {
@@ -153,10 +157,19 @@ func (v *verifier) run(ctx context.Context) (err error) {
 			return fmt.Errorf("projection: compare %s: %w", t.name, err)
 		}
 	}
-	if int(v.active.Load()) != v.build {
-		return errors.New("projection: another build became active meanwhile; verify that one")
+	if now, err := v.activeNow(ctx); err != nil || now != v.build {
+		return cmp.Or(err, errors.New("projection: another build became active meanwhile; verify that one"))
 	}
 	return nil
+}
+
+// activeNow is the number of the active build, as the store has it.
+func (v *verifier) activeNow(ctx context.Context) (int, error) {
+	all, err := readBuilds(ctx, v.Builds.o.Store, v.view)
+	if active := all.of(int(v.version)).active(); active != nil {
+		return active.Number, err
+	}
+	return 0, err
 }
 
 // tidy deletes what has had its time from the fresh fold, as upkeep has from the live one.
