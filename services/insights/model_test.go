@@ -91,7 +91,7 @@ func (m *model) drawOrder(t *rapid.T, id string) {
 		add(func() kafka.Record { return m.rejected(id, o.reason, o.rejected) })
 	case "cancelled":
 		o.cancel(later())
-		add(func() kafka.Record { return m.cancelled(id, false, o.cancelled, 1, 2, 3) })
+		add(func() kafka.Record { return m.cancelled(id, ordering.StatusCancelled, o.cancelled, 1, 2, 3) })
 	case "confirmed":
 		o.status, o.confirmed = "confirmed", later()
 		add(func() kafka.Record { return m.confirmed(id, o.confirmed) })
@@ -108,36 +108,80 @@ func (o *sold) cancel(at time.Time) {
 	}
 }
 
-// drawFulfilment cancels, ships, delivers and takes back some units of some lines.
+// progress takes up what became of the lines: what is shipped arrives at once, when it was that something did last.
+func (o *sold) progress(arrived time.Time) ordering.Status {
+	var live, shipped, returned int64
+	for _, l := range o.lines {
+		if l.cancelled == 0 {
+			live, shipped, returned = live+l.Quantity, shipped+l.shipped, returned+l.returned
+		}
+	}
+	status := ordering.StatusConfirmed
+	switch {
+	case live == 0:
+		status = ordering.StatusCancelled
+	case returned == live:
+		status = ordering.StatusReturned
+	case shipped == live:
+		status = ordering.StatusDelivered
+	case shipped > 0:
+		status = ordering.StatusPartiallyShipped
+	}
+	if o.delivered.IsZero() && (status == ordering.StatusDelivered || status == ordering.StatusReturned) {
+		o.delivered = arrived
+	}
+	o.status = string(status)
+	return status
+}
+
+// drawFulfilment cancels, ships, delivers and takes back some units of some lines, or all.
 func (m *model) drawFulfilment(t *rapid.T, id string, o *sold, later func() time.Time, add func(func() kafka.Record)) {
+	var arrived time.Time
+	sends := func(n int, quantity int64) {
+		if quantity <= 0 {
+			return
+		}
+		o.lines[n-1].shipped += quantity
+		at := later()
+		arrived = at
+		partial := o.progress(arrived) != ordering.StatusDelivered
+		add(func() kafka.Record { return m.shipped(id, partial, at, units(n, quantity)) })
+		add(func() kafka.Record { return m.delivered(id, partial, at, units(n, quantity)) })
+	}
+	takesBack := func(n int, quantity int64) {
+		if quantity <= 0 {
+			return
+		}
+		o.lines[n-1].returned += quantity
+		at, status := later(), o.progress(arrived)
+		add(func() kafka.Record { return m.returned(id, status, at, units(n, quantity)) })
+	}
+	some := func(what string, of int64) int64 { return rapid.Int64Range(0, of).Draw(t, what) }
 	for i := range o.lines {
 		l, n := &o.lines[i], i+1
-		some := func(what string, of int64) int64 { return rapid.Int64Range(0, of).Draw(t, what) }
-		if len(o.lines) > 1 && rapid.Bool().Draw(t, "is cancelled") {
-			l.cancelled, o.status = l.Quantity, "confirmed"
+		if rapid.Bool().Draw(t, "is cancelled") {
+			l.cancelled = l.Quantity
 			at := later()
-			add(func() kafka.Record { return m.cancelled(id, true, at, n) })
+			status := o.progress(arrived)
+			if status == ordering.StatusCancelled {
+				o.cancelled = at
+			}
+			add(func() kafka.Record { return m.cancelled(id, status, at, n) })
+			continue
 		}
 		for range 2 {
-			if units1 := some("shipped", l.Quantity-l.cancelled-l.shipped); units1 > 0 {
-				l.shipped += units1
-				o.status = "partially_shipped"
-				at := later()
-				add(func() kafka.Record { return m.shipped(id, true, at, units(n, units1)) })
-				add(func() kafka.Record { return m.delivered(id, true, at, units(n, units1)) })
-			}
+			sends(n, some("shipped", l.Quantity-l.shipped))
 		}
+		takesBack(n, some("returned", l.shipped))
 	}
-	if !rapid.Bool().Draw(t, "is delivered") {
+	if !rapid.Bool().Draw(t, "is sent as a whole") {
 		return
 	}
-	o.status, o.delivered = "delivered", later()
-	add(func() kafka.Record { return m.delivered(id, false, o.delivered) })
 	for i := range o.lines {
-		if back := rapid.Int64Range(0, o.lines[i].shipped).Draw(t, "returned"); back > 0 {
-			o.lines[i].returned = back
-			at, n := later(), i+1
-			add(func() kafka.Record { return m.returned(id, at, units(n, back)) })
+		l, n := &o.lines[i], i+1
+		if l.cancelled == 0 {
+			sends(n, l.Quantity-l.shipped)
+			takesBack(n, some("returned", l.shipped-l.returned))
 		}
 	}
 }

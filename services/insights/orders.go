@@ -25,7 +25,8 @@ type order struct {
 	Confirmed int64 `json:"confirmed,omitzero"`
 	Rejected  int64 `json:"rejected,omitzero"`
 	Cancelled int64 `json:"cancelled,omitzero"` // all of it
-	Delivered int64 `json:"delivered,omitzero"` // all that was not cancelled
+	Arrived   int64 `json:"arrived,omitzero"`   // microseconds: when units arrived last
+	Delivered int64 `json:"delivered,omitzero"` // all that was not cancelled: when the last of it arrived
 	Took      int64 `json:"took,omitzero"`      // whole seconds from placed to delivered
 	PlacedAt  int64 `json:"placed_at"`          // microseconds, for that
 }
@@ -74,13 +75,13 @@ func (v *view) foldOrder(r *projection.Record) error {
 			return fmt.Errorf("decode %s: %w", r.Type, err)
 		}
 		v.orders.Change(r, func(o *order) error {
-			o.Status = e.Status
 			for _, n := range e.Lines {
 				o.each(n, func(l *line) { l.Cancelled = l.Quantity - l.Shipped })
 			}
 			if !e.Partial {
 				o.Cancelled = e.At.Unix()
 			}
+			o.become(e.Status)
 			return nil
 		})
 	case ordering.TypeOrderConfirmed, ordering.TypeOrderRejected, ordering.TypeOrderCancelRequested,
@@ -90,7 +91,7 @@ func (v *view) foldOrder(r *projection.Record) error {
 			return fmt.Errorf("decode %s: %w", r.Type, err)
 		}
 		v.orders.Change(r, func(o *order) error {
-			o.Status = e.Status
+			o.become(e.Status)
 			switch r.Type {
 			case ordering.TypeOrderConfirmed:
 				o.Confirmed = e.At.Unix()
@@ -115,7 +116,6 @@ func (v *view) moved(r *projection.Record) error {
 		return fmt.Errorf("decode %s: %w", r.Type, err)
 	}
 	v.orders.Change(r, func(o *order) error {
-		o.Status = e.Status
 		for _, u := range e.Lines {
 			o.each(u.Line, func(l *line) {
 				switch r.Type {
@@ -126,13 +126,34 @@ func (v *view) moved(r *projection.Record) error {
 				}
 			})
 		}
-		if r.Type == ordering.TypeOrderDelivered && !e.Partial && o.Delivered == 0 {
-			o.Delivered = e.At.Unix()
-			o.Took = max(0, (e.At.UnixMicro()-o.PlacedAt)/int64(time.Second/time.Microsecond))
+		if r.Type == ordering.TypeOrderDelivered {
+			o.Arrived = e.At.UnixMicro()
+			if !e.Partial { // which the status does not say while a cancellation is being decided
+				o.complete()
+			}
 		}
+		o.become(e.Status)
 		return nil
 	})
 	return nil
+}
+
+// become takes up the status that an event leaves the order in. What makes it delivered need not be that
+// units arrive: it may be that the rest is cancelled.
+func (o *order) become(s ordering.Status) {
+	o.Status = s
+	if s == ordering.StatusDelivered || s == ordering.StatusReturned {
+		o.complete()
+	}
+}
+
+// complete says that all of the order that was not cancelled has arrived.
+func (o *order) complete() {
+	if o.Delivered == 0 && o.Arrived != 0 {
+		const second = int64(time.Second / time.Microsecond)
+		o.Delivered = o.Arrived / second
+		o.Took = max(0, (o.Arrived-o.PlacedAt)/second)
+	}
 }
 
 // each changes the line with a number, if the order has it.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderlane/orderlane/api/ordering"
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
 )
@@ -29,10 +30,10 @@ func (w *world) story() {
 		w.asked("o-1", "EUR", noon, 333+500+300), w.taken("o-1", "EUR", noon, 333+500+300),
 		w.delivered("o-1", true, noon, units(1, 2)),
 		w.delivered("o-1", false, noon.Add(90500*time.Millisecond), units(1, 1), units(2, 1), units(3, 1)),
-		w.returned("o-1", noon, units(1, 1)), w.refunded("o-1", "EUR", noon, 333),
+		w.returned("o-1", ordering.StatusDelivered, noon, units(1, 1)), w.refunded("o-1", "EUR", noon, 333),
 		w.placed("o-2", "EUR", noon, ordered("TEA", 100, 333)), w.rejected("o-2", "out_of_stock", noon),
-		w.placed("o-3", "USD", noon, ordered("-1+2", 2, 50)), w.cancelled("o-3", false, noon, 1),
-		w.placed("o-4", "EUR", noon, ordered("CUP", 2, 500), ordered("TEA", 1, 333)), w.confirmed("o-4", noon), w.cancelled("o-4", true, noon, 2),
+		w.placed("o-3", "USD", noon, ordered("-1+2", 2, 50)), w.cancelled("o-3", ordering.StatusCancelled, noon, 1),
+		w.placed("o-4", "EUR", noon, ordered("CUP", 2, 500), ordered("TEA", 1, 333)), w.confirmed("o-4", noon), w.cancelled("o-4", ordering.StatusConfirmed, noon, 2),
 	)
 }
 
@@ -69,6 +70,36 @@ func TestSalesAreListedByDayProductCategoryAndStatus(t *testing.T) {
 		if got, want := fmt.Sprintf("%+v", *list.Summary), fmt.Sprintf("%+v", *w.sales("?from=2026-11-22").Summary); by != "day" && len(got) != len(want) {
 			t.Errorf("by %s the summary is %s, want %s", by, got, want)
 		}
+	}
+}
+
+func TestAnOrderIsDeliveredWhenItsRestIsCancelled(t *testing.T) {
+	for _, status := range []ordering.Status{ordering.StatusDelivered, ordering.StatusReturned} {
+		t.Run(string(status), func(t *testing.T) {
+			w := newWorld(t)
+			w.Fold(
+				w.placed("o-1", "EUR", noon, ordered("TEA", 1, 100), ordered("CUP", 1, 100)), w.confirmed("o-1", noon),
+				w.shipped("o-1", true, noon, units(1, 1)), w.delivered("o-1", true, noon.Add(time.Hour), units(1, 1)),
+			)
+			if status == ordering.StatusReturned {
+				w.Fold(w.returned("o-1", ordering.StatusPartiallyShipped, noon.Add(90*time.Minute), units(1, 1)))
+			}
+			if s := w.sales(""); s.Items[0].Orders.Delivered != 0 || s.Summary.DeliveryTime != nil {
+				t.Errorf("it is delivered in part: %v, delivery time %+v", texts(s.Items), s.Summary.DeliveryTime)
+			}
+			w.Fold(w.cancelled("o-1", status, noon.Add(2*time.Hour), 2))
+			s := w.sales("?by=status")
+			if s.Items[0].Status != string(status) || s.Items[0].Orders.Delivered != 1 {
+				t.Errorf("the rest is cancelled: %v", texts(s.Items))
+			}
+			if d := s.Summary.DeliveryTime; d == nil || *d != (DeliveryTime{1, 3600, 3600, 3600}) {
+				t.Errorf("delivery time %+v, though it arrived after an hour", d)
+			}
+			w.now = noon.Add(100 * time.Minute)
+			if o := w.overview(); o.Happened.Delivered != 1 || o.LastHour.Delivered != 1 || o.Happened.Cancelled != 0 {
+				t.Errorf("the overview tells of %+v, and in the last hour of %+v", o.Happened, o.LastHour)
+			}
+		})
 	}
 }
 

@@ -96,13 +96,11 @@ func (p *publisher) rejected(id, reason string, at time.Time) kafka.Record {
 	return p.record("order-"+id, ordering.TypeOrderRejected, ordering.OrderRejected{Change: change(id, ordering.StatusRejected, at), Reason: reason})
 }
 
-// cancelled gives lines up; the order goes on as confirmed with the others, if there are others.
-func (p *publisher) cancelled(id string, partial bool, at time.Time, lines ...int) kafka.Record {
-	status := ordering.StatusCancelled
-	if partial {
-		status = ordering.StatusConfirmed
-	}
-	return p.record("order-"+id, ordering.TypeOrderCancelled, ordering.OrderCancelled{Change: change(id, status, at), Lines: lines, Partial: partial})
+// cancelled gives lines up, which leaves the order in a status: that which the other lines have it in, if there are others.
+func (p *publisher) cancelled(id string, status ordering.Status, at time.Time, lines ...int) kafka.Record {
+	return p.record("order-"+id, ordering.TypeOrderCancelled, ordering.OrderCancelled{
+		Change: change(id, status, at), Lines: lines, Partial: status != ordering.StatusCancelled,
+	})
 }
 
 func (p *publisher) shipped(id string, partial bool, at time.Time, units ...ordering.Units) kafka.Record {
@@ -121,8 +119,10 @@ func (p *publisher) delivered(id string, partial bool, at time.Time, units ...or
 	return p.record("order-"+id, ordering.TypeOrderDelivered, ordering.OrderDelivered{Change: change(id, status, at), Lines: units, Partial: partial})
 }
 
-func (p *publisher) returned(id string, at time.Time, units ...ordering.Units) kafka.Record {
-	return p.record("order-"+id, ordering.TypeOrderReturned, ordering.OrderReturned{Change: change(id, ordering.StatusDelivered, at), Lines: units, Partial: true})
+func (p *publisher) returned(id string, status ordering.Status, at time.Time, units ...ordering.Units) kafka.Record {
+	return p.record("order-"+id, ordering.TypeOrderReturned, ordering.OrderReturned{
+		Change: change(id, status, at), Lines: units, Partial: status != ordering.StatusReturned,
+	})
 }
 
 // posted is an event of a payment with postings, as accounts and amounts by turns.
