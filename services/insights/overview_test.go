@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderlane/orderlane/api/ordering"
 	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/kafka"
 )
 
@@ -107,6 +108,30 @@ func TestEveryListIsPagedAndComesToTheWhole(t *testing.T) {
 		}
 		if got, want := texts(items), texts(whole.Items); len(want) < 3 || strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("by %s, page by page:\n%s\nwant\n%s", by, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+func TestAListThatIsReadOverMidnightKeepsItsPeriod(t *testing.T) {
+	w := newWorld(t)
+	w.story()
+	for _, query := range []string{"?limit=1&by=product", "?limit=1&by=day&from=2026-11-22", "?limit=1&to=2026-11-23"} {
+		w.now = time.Date(2026, 11, 23, 23, 59, 59, 0, time.UTC)
+		first := w.sales(query)
+		w.now = w.now.Add(2 * time.Second)
+		next := w.sales(query + "&cursor=" + first.NextCursor)
+		if next.Period != first.Period || len(next.Items) != 1 || strings.Join(texts(next.Items), "") == strings.Join(texts(first.Items), "") {
+			t.Errorf("%s: after %v of %v come %v of %v", query, texts(first.Items), first.Period, texts(next.Items), next.Period)
+		}
+		next = w.sales(query + "&cursor=" + next.NextCursor) // whose page before was of the day before
+		if next.Period != first.Period || next.NextCursor != "" {
+			t.Errorf("%s: the last page is %v of %v", query, texts(next.Items), next.Period)
+		}
+	}
+	for _, day := range []string{"-1", "99999999", "today"} {
+		made := httpapi.EncodeCursor("product\x00\x00", day, "A", "EUR")
+		if a := w.api.Get(staff, "/v1/insights/sales?by=product&cursor="+made); a.Code() != "bad_cursor" {
+			t.Errorf("a cursor of day %s is answered %d %s", day, a.Status, a.Body)
 		}
 	}
 }

@@ -52,10 +52,9 @@ func (p period) cut() (eights, sixties, endOfSixties, endOfEights int64) {
 	return eights, sixties, endOfSixties, endOfEights
 }
 
-// newPeriod reads a period: from and to are dates, or times in RFC 3339. It is of whole days in UTC: those that
+// newPeriod reads a period on a day: from and to are dates, or times in RFC 3339. It is of whole days in UTC: those that
 // are touched by what is asked for. Without from it begins 30 days before its end, without to it ends with today.
-func newPeriod(from, to string, now time.Time) (p period, err error) {
-	today := dayOf(now)
+func newPeriod(from, to string, today int64) (p period, err error) {
 	p.to = today + 1
 	if to != "" {
 		end, isDate, err := readTime("to", to)

@@ -55,8 +55,20 @@ type SalesQuery struct {
 }
 
 // key names the filter, for cursors.
-func (in *SalesQuery) key(p period) string {
-	return in.By + "\x00" + strconv.FormatInt(p.from, 10) + "\x00" + strconv.FormatInt(p.to, 10)
+func (in *SalesQuery) key() string { return in.By + "\x00" + in.From + "\x00" + in.To }
+
+// begun reads the cursor: the position after which the page begins, nil for the first one, and the day on which the
+// first page was asked for. A list keeps its period though the day changes while it is read.
+func (in *SalesQuery) begun(today int64) (after []string, day int64, err error) {
+	position, err := in.After(in.key(), 3)
+	if position == nil || err != nil {
+		return nil, today, err
+	}
+	day, err = strconv.ParseInt(position[0], 10, 64)
+	if err != nil || day < 0 || day > today+1 { // the clock of another instance may be ahead
+		return nil, today, fault.Invalid("bad_cursor", "the cursor does not belong to this list")
+	}
+	return position[1:], day, nil
 }
 
 // rawOutput is an answer in a form of its own.
@@ -74,6 +86,9 @@ Orders, units and goods are counted on the day that their order was placed on, a
 something becomes of them: they are what orders came to, and no revenue. Money is the ledger of the payments, on the
 day of each posting: captured - refunded is the revenue net of refunds. All figures are exact sums over all events
 that the view has taken up; what is sold by product, category, status and day comes to the same units and goods.
+
+The items of a page, its totals and its delivery time are read one after the other: while events are taken up, they may
+be a commit of the view apart. A list that is read page by page keeps its period, also if the day changes meanwhile.
 
 A product's sales are those of the category that it is in now: if it moves to another, all that was sold of it does.
 
@@ -93,7 +108,9 @@ func (q *queries) register(api huma.API) {
 	}, q.sales)
 	huma.Register(api, huma.Operation{
 		OperationID: "get-overview", Method: http.MethodGet, Path: "/v1/insights/overview",
-		Summary: "Today's figures and the live rates; for staff", Tags: []string{"insights"}, Errors: queryErrors,
+		Summary:     "Today's figures and the live rates; for staff",
+		Description: "What happened, the summary and where orders and payments stand are read one after the other: while events are taken up, they may be a commit of the view apart.",
+		Tags:        []string{"insights"}, Errors: queryErrors,
 	}, func(ctx context.Context, in *Conditional) (*struct {
 		ETag string `header:"ETag"`
 		Body *Overview
@@ -138,22 +155,26 @@ func (q *queries) sales(ctx context.Context, in *SalesQuery) (*rawOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPeriod(in.From, in.To, q.clock())
+	if media == csvType && in.Cursor != "" {
+		return nil, fault.Invalid("cursor_with_csv", "text/csv is all rows at once, without a cursor").With("query.cursor", "is for JSON")
+	}
+	after, day, err := in.begun(dayOf(q.clock()))
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPeriod(in.From, in.To, day)
 	if err != nil {
 		return nil, err
 	}
 	out := &rawOutput{ContentType: media, Vary: "Accept"}
 	var stale *service.Stale
 	if media == csvType {
-		if in.Cursor != "" {
-			return nil, fault.Invalid("cursor_with_csv", "text/csv is all rows at once, without a cursor").With("query.cursor", "is for JSON")
-		}
+		out.Body, stale, err = q.csv(ctx, in.By, p)
 		out.ContentType += "; charset=utf-8; header=present"
 		out.Disposition = `attachment; filename="sales-by-` + in.By + `.csv"`
-		out.Body, stale, err = q.csv(ctx, in.By, p)
 	} else {
 		var list *SalesList
-		if list, err = q.list(ctx, in, p); err == nil {
+		if list, err = q.list(ctx, in, p, after, day); err == nil {
 			stale = list.Stale
 			out.Body, err = encode(list)
 		}
@@ -167,21 +188,17 @@ func (q *queries) sales(ctx context.Context, in *SalesQuery) (*rawOutput, error)
 	return out, nil
 }
 
-// list answers a page.
-func (q *queries) list(ctx context.Context, in *SalesQuery, p period) (*SalesList, error) {
-	key := in.key(p)
-	after, err := in.After(key, 2)
-	if err != nil {
-		return nil, err
-	}
-	out := &SalesList{By: in.By, Period: p.shown()}
+// list answers a page, of a list that was begun on some day.
+func (q *queries) list(ctx context.Context, in *SalesQuery, p period, after []string, begun int64) (out *SalesList, err error) {
+	out = &SalesList{By: in.By, Period: p.shown()}
 	out.Items, out.Summary, err = q.page(ctx, in.By, p, after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
 	if len(out.Items) > in.Limit {
 		out.Items = out.Items[:in.Limit]
-		out.NextCursor = httpapi.EncodeCursor(key, out.Items[in.Limit-1].position(in.By)...)
+		last := out.Items[in.Limit-1].position(in.By)
+		out.NextCursor = httpapi.EncodeCursor(in.key(), append([]string{strconv.FormatInt(begun, 10)}, last...)...)
 	}
 	if after != nil {
 		out.Summary = nil
