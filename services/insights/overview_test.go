@@ -73,6 +73,14 @@ func TestAnUnchangedAnswerIsNotSentAgainUnlessItIsStale(t *testing.T) {
 			t.Errorf("a stale %s is said to be as it was: %d", path, a.Status)
 		}
 	}
+	a := w.api.Get(staff, "/v1/insights/sales", "Accept", "text/csv")
+	since, err := time.Parse(time.RFC3339Nano, a.Header.Get("Stale-Since"))
+	if err != nil || !since.Equal(noon) || !strings.Contains(a.Header.Get("Content-Disposition"), `"sales-by-day.incomplete.csv"`) {
+		t.Errorf("a CSV says nothing of what it lacks: %v, %v", a.Header, err)
+	}
+	if a := w.api.Get(staff, "/v1/insights/sales", "Accept", "text/csv", "If-None-Match", a.Header.Get("ETag")); a.Status != 200 {
+		t.Errorf("a stale CSV is said to be as it was: %d", a.Status)
+	}
 }
 
 func TestAQueryThatMustCountAnEventWaitsForIt(t *testing.T) {

@@ -77,6 +77,7 @@ type rawOutput struct {
 	ContentType string `header:"Content-Type"`
 	Vary        string `header:"Vary"`
 	Disposition string `header:"Content-Disposition"`
+	StaleSince  string `header:"Stale-Since" doc:"With text/csv, and there if the view could not take up some event: when that was, as a time in RFC 3339. In JSON, see stale"`
 	Body        []byte
 }
 
@@ -93,7 +94,8 @@ be a commit of the view apart. A list that is read page by page keeps its period
 A product's sales are those of the category that it is in now: if it moves to another, all that was sold of it does.
 
 As text/csv the answer is all rows, up to 100,000, without summary; amounts are in minor units, and a text that
-a spreadsheet would take for a formula has an apostrophe before it.`
+a spreadsheet would take for a formula has an apostrophe before it. If the view could not take up some event, the
+header Stale-Since says so, and the name of the file: sales-by-day.incomplete.csv.`
 
 func (q *queries) register(api huma.API) {
 	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[SalesList](), true, "SalesList")
@@ -169,9 +171,13 @@ func (q *queries) sales(ctx context.Context, in *SalesQuery) (*rawOutput, error)
 	out := &rawOutput{ContentType: media, Vary: "Accept"}
 	var stale *service.Stale
 	if media == csvType {
-		out.Body, stale, err = q.csv(ctx, in.By, p)
+		name := "sales-by-" + in.By
+		if out.Body, stale, err = q.csv(ctx, in.By, p); stale != nil {
+			name += ".incomplete"
+			out.StaleSince = stale.Since.UTC().Format(time.RFC3339Nano)
+		}
 		out.ContentType += "; charset=utf-8; header=present"
-		out.Disposition = `attachment; filename="sales-by-` + in.By + `.csv"`
+		out.Disposition = `attachment; filename="` + name + `.csv"`
 	} else {
 		var list *SalesList
 		if list, err = q.list(ctx, in, p, after, day); err == nil {
