@@ -345,7 +345,7 @@ func sellsProducts(t *testing.T, c *fleet.Client) {
 }
 
 func readsTheDocuments(t *testing.T, c *fleet.Client) {
-	for path, want := range map[string]string{"/docs": "<html", "/openapi.json": `"openapi":"3.1`} {
+	for path, want := range map[string]string{"/docs": "<html", "/openapi.json": `"openapi": "3.1`} {
 		if a := c.Get(t, path); a.Status != http.StatusOK || !strings.Contains(string(a.Body), want) {
 			t.Errorf("%s is answered %d, without %s", path, a.Status, want)
 		}
