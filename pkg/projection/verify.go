@@ -36,7 +36,10 @@ const (
 	backgroundKeys  = 1000 // about, of one pass in the background
 	backgroundPause = time.Minute
 	backgroundPass  = 3600 // seconds that reading takes in one pass at the most
-	catchUpFaster   = 10
+
+	// What this instance folds stands still for no more than that when rows change each time they are looked at.
+	stillRecords = 1000
+	stillFor     = time.Second
 )
 
 // Verification is what a comparison with a fresh fold came to.
@@ -142,7 +145,7 @@ func (v *verifier) run(ctx context.Context) (err error) {
 	if err := v.readTo(ctx, nexts(at)); err != nil {
 		return err
 	}
-	v.paced.rate *= catchUpFaster // what has come in meanwhile must not grow while it is read
+	v.paced.rate = 0 // what has come in meanwhile must not grow while it is read
 	if v.result.Keys = int64(len(v.keys)); v.o.All {
 		v.result.Keys = 0
 	}

@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -145,16 +146,27 @@ func (v *verifier) look(ctx context.Context, g group) (found []Difference, rows 
 	return g.table.diff(live, fresh), max(len(live), len(fresh)), nil
 }
 
+// errUnsettled says that the live view would have to stand still for too long.
+var errUnsettled = errors.New("projection: too much comes in for a row to be compared")
+
 // settle looks again at groups that differ, until it is certain whether they do: the fresh fold is brought up to the
 // checkpoints, and nothing comes in for them while they are read. The last time, what this instance folds
-// stands still for that.
+// stands still for that, though not for long.
 func (v *verifier) settle(ctx context.Context, groups []group) error {
 	for try := 1; len(groups) > 0; try++ {
 		if try > settleTries {
 			v.result.Undecided += int64(len(groups))
 			return nil
 		}
-		differ, certain, err := v.again(ctx, groups, try == settleTries)
+		look := v.again
+		if try == settleTries {
+			look = v.still
+		}
+		differ, certain, err := look(ctx, groups)
+		if errors.Is(err, errUnsettled) {
+			v.result.Undecided += int64(len(groups))
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -173,19 +185,53 @@ func (v *verifier) settle(ctx context.Context, groups []group) error {
 	return nil
 }
 
-// again is one more look at groups. certain says of which nothing can have changed meanwhile.
-func (v *verifier) again(ctx context.Context, groups []group, still bool) (differ [][]Difference, certain func(group) bool, err error) {
-	if still {
-		v.mu.Lock()
-		live := v.runners[v.build]
-		v.mu.Unlock()
-		if live != nil {
-			if err := live.lock(ctx); err != nil {
-				return nil, nil, err
-			}
-			defer live.unlock()
+// still looks again at groups while this instance folds nothing.
+func (v *verifier) still(ctx context.Context, groups []group) ([][]Difference, func(group) bool, error) {
+	v.mu.Lock()
+	live := v.runners[v.build]
+	v.mu.Unlock()
+	if live == nil {
+		return v.again(ctx, groups)
+	}
+	at, err := v.checkpoints(ctx, v.Builds.o.Store, v.build)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := v.readTo(ctx, nexts(at)); err != nil { // most of what there is, before
+		return nil, nil, err
+	}
+	if err := live.lock(ctx); err != nil {
+		return nil, nil, err
+	}
+	defer live.unlock()
+	short, cancel := context.WithTimeout(ctx, stillFor)
+	defer cancel()
+	if at, err = v.checkpoints(short, v.Builds.o.Store, v.build); err == nil && v.toRead(at) > stillRecords {
+		return nil, nil, errUnsettled
+	}
+	var differ [][]Difference
+	var certain func(group) bool
+	if err == nil {
+		differ, certain, err = v.again(short, groups)
+	}
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		return nil, nil, errUnsettled
+	}
+	return differ, certain, err
+}
+
+// toRead counts the records, about, that the fresh fold lacks.
+func (v *verifier) toRead(at map[kafka.Partition]stands) (n int64) {
+	for p, s := range at {
+		if v.kept(p.Topic) {
+			n += max(0, s.next-v.next[p])
 		}
 	}
+	return n
+}
+
+// again is one more look at groups. certain says of which nothing can have changed meanwhile.
+func (v *verifier) again(ctx context.Context, groups []group) (differ [][]Difference, certain func(group) bool, err error) {
 	before, err := v.checkpoints(ctx, v.Builds.o.Store, v.build)
 	if err != nil {
 		return nil, nil, err

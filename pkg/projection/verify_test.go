@@ -2,10 +2,12 @@ package projection_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orderlane/orderlane/pkg/projection"
 	"github.com/orderlane/orderlane/pkg/projection/sqlitestore"
@@ -156,4 +158,45 @@ func TestDifferencesAreKnownUntilTheyAreMended(t *testing.T) {
 	must(t, in.Repair(t.Context(), "order-1"))
 	want(t, "known after the repair", len(in.Differences()), 0)
 	want(t, "differences after the repair", found(verify()), "")
+}
+
+func TestAVerificationThatIsSlowerThanWhatComesInHoldsNothingUp(t *testing.T) {
+	w := newTopics()
+	p := newProcess(t, w, newMemStore(t), 1)
+	for range 60 {
+		w.event(0, "order-1", "1")
+	}
+	must(t, p.turn())
+	live := p.Running()[1]
+	ctx, stop := context.WithCancel(t.Context())
+	var longest time.Duration
+	ended := make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				ended <- nil
+				return
+			case <-tick.C:
+			}
+			for range 20 {
+				w.event(0, "order-1", "1")
+			}
+			began := time.Now()
+			if err := p.fold(context.Background(), live); err != nil {
+				ended <- err
+				return
+			}
+			longest = max(longest, time.Since(began))
+		}
+	}()
+	v, err := p.Verify(t.Context(), projection.VerifyOptions{Sample: 1, Rate: 100}, nil)
+	stop()
+	must(t, errors.Join(err, <-ended))
+	want(t, "differences", found(v), "")
+	if longest > 3*time.Second {
+		t.Fatalf("the live view stood still for %v; %d rows are undecided", longest, v.Undecided)
+	}
 }
