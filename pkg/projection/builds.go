@@ -58,7 +58,7 @@ const (
 
 	lookEvery  = time.Second            // when nothing is under way
 	buildEvery = 100 * time.Millisecond // while a build is under way
-	swapEvery  = 5 * time.Millisecond   // while the active build is frozen
+	swapEvery  = 5 * time.Millisecond   // while the active build is frozen, or rows are left to be dropped
 
 	// nearRecords is how many records a build may be behind the active one when that is frozen: what it
 	// catches up within moments.
@@ -105,6 +105,7 @@ type Builds struct {
 	swapping   time.Time // since when the active build is frozen, as seen here
 	swappingIn int       // for which one
 	notBefore  time.Time // when it may be frozen again
+	noDrop     time.Time // until when nothing is dropped
 }
 
 // runner folds one build in this process.

@@ -153,11 +153,12 @@ func (b *Builds) Look(ctx context.Context) (next time.Duration, err error) {
 		return 0, err
 	}
 	b.tell(all)
+	more := b.dropSome(ctx)
 	switch candidate := all.candidate(); {
-	case candidate == nil:
-		return lookEvery, nil
-	case candidate.State == Swapping:
+	case more, candidate != nil && candidate.State == Swapping:
 		return swapEvery, nil
+	case candidate != nil:
+		return buildEvery, nil
 	}
-	return buildEvery, nil
+	return lookEvery, nil
 }

@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderlane/orderlane/e2e/realparts"
 	"github.com/orderlane/orderlane/pkg/fault"
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/pkg/projection/pgstore"
 )
 
 // offsets is what an admin says of a topic.
@@ -542,4 +544,82 @@ func TestABuildThatIsWantedAgainWhileItIsStillLeftIsFoldedAgain(t *testing.T) {
 	within(t, "it is looked at what is wanted", func() bool { return looks.Load() > looked+1 })
 	leaveNow()
 	within(t, "build 1 is folded again", func() bool { return joined.Load() == 2 })
+}
+
+// lock has another session lock something until it is told to end, or the test does.
+func lock(t *testing.T, s projection.Store, sql string) (end func()) {
+	t.Helper()
+	locked, enough, ended := make(chan error, 1), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- s.Update(context.Background(), func(tx projection.Tx) error {
+			_, err := tx.Exec(context.Background(), sql)
+			locked <- err
+			<-enough
+			return err
+		})
+	}()
+	must(t, <-locked)
+	end = sync.OnceFunc(func() {
+		close(enough)
+		must(t, <-ended)
+	})
+	t.Cleanup(end)
+	return end
+}
+
+func TestADropThatWaitsForAReaderHoldsNothingUp(t *testing.T) {
+	url := realparts.Postgres(t)
+	open := func() projection.Store {
+		s, err := pgstore.Open(t.Context(), url, "views", pgstore.Options{})
+		must(t, err)
+		t.Cleanup(func() { must(t, s.Close()) })
+		return s
+	}
+	w, store := newTopics(), open()
+	told := 0
+	p := newProcess(t, w, store, 1, func(o *projection.BuildsOptions) { o.Told = func(projection.Report) { told++ } })
+	w.more(20)
+	must(t, p.turn())
+	_, err := p.Rebuild(t.Context())
+	must(t, err)
+	must(t, p.turn())
+	want(t, "builds", states(t, p), "1 active, 2 building")
+	read := lock(t, open(), "LOCK TABLE test_orders_v1_b2 IN ACCESS SHARE MODE") // as a backup does with all tables
+	_, err = p.Cancel(t.Context())
+	must(t, err)
+	began, before := time.Now(), told
+	_, err = p.Look(t.Context())
+	must(t, err)
+	if took := time.Since(began); took > 5*time.Second { // the store waits for 10 s
+		t.Fatalf("a look took %v", took)
+	}
+	want(t, "told", told, before+1)
+	want(t, "builds while it is read", states(t, p), "1 active, 2 dropping")
+	w.more(1)
+	must(t, p.fold(t.Context(), p.Running()[1]))
+	read()
+	p.until(t, "1 active")
+}
+
+func TestALargeBuildIsDroppedPieceByPiece(t *testing.T) {
+	w, store := newTopics(), newMemStore(t)
+	p := newProcess(t, w, store, 1)
+	for i := range 5000 {
+		w.command(int32(i%2), fmt.Sprint("c", i))
+	}
+	must(t, p.turn())
+	_, err := p.Rebuild(t.Context())
+	must(t, err)
+	must(t, p.turn())
+	_, err = p.Cancel(t.Context())
+	must(t, err)
+	looks := 0
+	for ; states(t, p) != "1 active"; looks++ {
+		next, err := p.Look(t.Context())
+		must(t, err)
+		if want := 5 * time.Millisecond; looks < 4 && next != want {
+			t.Fatalf("look %d is followed by the next one after %v", looks, next)
+		}
+	}
+	want(t, "looks", looks, 5) // two tables have 5000 rows each
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/orderlane/orderlane/pkg/fault"
 )
@@ -14,6 +15,9 @@ import (
 // dropRows is how many rows of a dropped build are deleted at once on SQLite, where one writer serves all
 // views of a store: dropping a large table would hold it up.
 const dropRows = 2000
+
+// dropPause is how long a drop that failed is left alone: it may wait for a backup, which reads all tables.
+const dropPause = 30 * time.Second
 
 // Drop gives up an older version of the view: all its tables are dropped. Processes that still
 // serve that version fail from then on.
@@ -48,11 +52,31 @@ func (b *Builds) Drop(ctx context.Context, version int) error {
 	return err
 }
 
-// drop deletes what is left of a build. It may be done again.
-func (b *Builds) drop(ctx context.Context, one Build) error {
+// dropSome deletes some of what is to be dropped, and says whether to go on at once. Nothing else waits for it, so
+// it has no error.
+func (b *Builds) dropSome(ctx context.Context) (more bool) {
+	if b.o.Clock().Before(b.noDrop) {
+		return false
+	}
+	for _, one := range b.doomed {
+		more, err := b.drop(ctx, one)
+		if err != nil && ctx.Err() == nil {
+			b.noDrop = b.o.Clock().Add(dropPause)
+			b.o.Log.Warn("a build can't be dropped, will be tried again", "view", b.view, "version", one.Version, "build", one.Number,
+				"pause", dropPause, "error", err)
+		}
+		if more || err != nil {
+			return more
+		}
+	}
+	return false
+}
+
+// drop deletes what is left of a build, or some of it if that is much. It may be done again.
+func (b *Builds) drop(ctx context.Context, one Build) (more bool, err error) {
 	id := buildID(b.view, one.Number)
 	// Without checkpoints nobody folds it any more.
-	err := b.o.Store.Update(ctx, func(tx Tx) error {
+	err = b.o.Store.Update(ctx, func(tx Tx) error {
 		for _, table := range []string{"projection_checkpoints", "projection_broken"} {
 			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE projection = $1 AND version = $2", id, one.Version); err != nil {
 				return err
@@ -61,17 +85,17 @@ func (b *Builds) drop(ctx context.Context, one Build) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	if one.Version != int(b.version) { // all of it goes
-		if err := b.dropNamed(ctx, one, "view"); err != nil {
-			return err
+		if _, err := b.dropNamed(ctx, one, "view"); err != nil {
+			return false, err
 		}
 	}
-	if err := b.dropNamed(ctx, one, "table"); err != nil {
-		return err
+	if more, err := b.dropNamed(ctx, one, "table"); more || err != nil {
+		return more, err
 	}
-	return b.o.Store.Update(ctx, func(tx Tx) error {
+	return false, b.o.Store.Update(ctx, func(tx Tx) error {
 		if _, err := tx.Exec(ctx, "DELETE FROM projection_schemas WHERE name = $1", schemaName(b.view, one.Version, one.Number)); err != nil {
 			return err
 		}
@@ -81,8 +105,9 @@ func (b *Builds) drop(ctx context.Context, one Build) error {
 	})
 }
 
-// dropNamed drops the tables of a build, or the SQL views of a version.
-func (b *Builds) dropNamed(ctx context.Context, one Build, kind string) error {
+// dropNamed drops the tables of a build, or the SQL views of a version; more says that some rows were deleted, and
+// there are others.
+func (b *Builds) dropNamed(ctx context.Context, one Build, kind string) (more bool, err error) {
 	pattern := `^` + regexp.QuoteMeta(b.view) + `_.+_v` + strconv.Itoa(one.Version)
 	if kind == "table" && one.Number > 0 {
 		pattern += "_b" + strconv.Itoa(one.Number)
@@ -94,33 +119,37 @@ func (b *Builds) dropNamed(ctx context.Context, one Build, kind string) error {
 			WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'v')`
 	}
 	var found []string
-	err := b.o.Store.Query(ctx, list, nil, func(r Row) error {
+	err = b.o.Store.Query(ctx, list, nil, func(r Row) error {
 		if r.Text(1) == kind && names.MatchString(r.Text(0)) {
 			found = append(found, r.Text(0))
 		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, name := range found {
 		if kind == "table" && b.o.Store.Dialect() == SQLite {
 			if err := b.dropTriggers(ctx, name); err != nil {
-				return err
+				return false, err
 			}
-			if err := b.thin(ctx, name); err != nil {
-				return err
+			if more, err := b.thin(ctx, name); more || err != nil {
+				return more, err
 			}
 		}
 		err := b.o.Store.Update(ctx, func(tx Tx) error {
+			// Whoever reads the table is waited for, and the live view waits meanwhile.
+			if err := b.hasten(ctx, tx); err != nil {
+				return err
+			}
 			_, err := tx.Exec(ctx, fmt.Sprintf("DROP %s IF EXISTS %s", strings.ToUpper(kind), name))
 			return err
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // dropTriggers drops what keeps other tables, such as a full-text index that is gone by now, up to date
@@ -144,19 +173,21 @@ func (b *Builds) dropTriggers(ctx context.Context, table string) error {
 	})
 }
 
-// thin deletes the rows of a table, a few at a time. One without a primary key, as full-text indexes are, is left as it is.
-func (b *Builds) thin(ctx context.Context, table string) error {
+// thin deletes some rows of a table, and says whether there are others. One without a primary key, as full-text
+// indexes are, is left as it is.
+func (b *Builds) thin(ctx context.Context, table string) (more bool, err error) {
 	var key []string
-	err := b.o.Store.Query(ctx, "SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk", []any{table}, func(r Row) error {
+	err = b.o.Store.Query(ctx, "SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk", []any{table}, func(r Row) error {
 		key = append(key, `"`+r.Text(0)+`"`)
 		return nil
 	})
-	columns := strings.Join(key, ", ")
-	for n := int64(dropRows); err == nil && len(key) > 0 && n == dropRows; {
-		err = b.o.Store.Update(ctx, func(tx Tx) (err error) {
-			n, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE ("+columns+") IN (SELECT "+columns+" FROM "+table+" LIMIT $1)", dropRows)
-			return err
-		})
+	if err != nil || len(key) == 0 {
+		return false, err
 	}
-	return err
+	columns, n := strings.Join(key, ", "), int64(0)
+	err = b.o.Store.Update(ctx, func(tx Tx) (err error) {
+		n, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE ("+columns+") IN (SELECT "+columns+" FROM "+table+" LIMIT $1)", dropRows)
+		return err
+	})
+	return n == dropRows, err
 }

@@ -16,12 +16,6 @@ import (
 //	building ──near the active one──> swapping ──caught up with it, frozen──> active
 //	                                     └──too slow──> building         (the other: previous)
 func (b *Builds) advance(ctx context.Context, all builds) (moved bool, err error) {
-	for _, one := range b.doomed {
-		if err := b.drop(ctx, one); err != nil {
-			return false, err
-		}
-		moved = true
-	}
 	for _, one := range all {
 		if !one.Frozen && one.State != Dropped && one.State != Dropping {
 			// What was frozen for a swap that was given up goes on.
@@ -185,12 +179,10 @@ func (b *Builds) swap(ctx context.Context, active, candidate *Build) (bool, erro
 	ok := false
 	err = b.o.Store.Update(ctx, func(tx Tx) error {
 		ok = false
-		if b.o.Store.Dialect() == Postgres {
-			// A query that has locked some of the tables may wait for one that is locked here, and the other way
-			// round. It is this transaction that gives way then, long before the server looks for a culprit.
-			if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '100ms'"); err != nil {
-				return err
-			}
+		// A query that has locked some of the tables may wait for one that is locked here, and the other way
+		// round. It is this transaction that gives way then, long before the server looks for a culprit.
+		if err := b.hasten(ctx, tx); err != nil {
+			return err
 		}
 		return b.swapIn(ctx, tx, active, candidate, target, &ok)
 	})
@@ -206,6 +198,15 @@ func (b *Builds) swap(ctx context.Context, active, candidate *Build) (bool, erro
 	}
 	b.o.Log.Info("another build of the view is active", "view", b.view, "version", b.version, "build", candidate.Number, "was", active.Number)
 	return true, nil
+}
+
+// hasten has a transaction fail rather than wait for long for what others have locked.
+func (b *Builds) hasten(ctx context.Context, tx Tx) error {
+	if b.o.Store.Dialect() != Postgres {
+		return nil // one writes at a time
+	}
+	_, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '100ms'")
+	return err
 }
 
 // swapIn is the transaction of a swap. It looks once more at what it depends on: a database that came back
