@@ -60,6 +60,7 @@ func TestADayInTheShop(t *testing.T) {
 		t.Log(crowd())
 		stop()
 		s.audit(t)
+		s.auditInsights(t)
 	})
 }
 

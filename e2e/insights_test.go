@@ -21,25 +21,38 @@ type figures struct {
 }
 
 func TestTheInsightsEqualTheLedgerOfAllOrders(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts the whole platform")
-	}
-	f := fleet.Start(t, fleet.Embedded, fleet.Options{Whole: true, Env: []string{"ORDERLANE_PAYMENTS_SANDBOX_SECRET=" + webhookSecret}})
-	s := &shopDay{f: f, c: f.Client("")}
-	t.Run("stories", func(t *testing.T) {
-		for name, story := range map[string]func(*testing.T){
-			"delivered": s.isDelivered, "declined": s.isDeclined, "out of stock": s.isOutOfStock, "cancelled": s.isCancelled,
-			"cancelled in part": s.isCancelledInPart, "from two places": s.comesFromTwoPlaces, "comes back": s.comesBack,
-			"answered strangely": s.isAnsweredStrangely,
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				story(t)
-			})
+	o := fleet.Options{Whole: true, Env: []string{"ORDERLANE_PAYMENTS_SANDBOX_SECRET=" + webhookSecret}}
+	onBoth(t, o, func(t *testing.T, f *fleet.Fleet) {
+		s := &shopDay{f: f, c: f.Client("")}
+		t.Run("stories", func(t *testing.T) {
+			for name, story := range map[string]func(*testing.T){
+				"delivered": s.isDelivered, "declined": s.isDeclined, "out of stock": s.isOutOfStock, "cancelled": s.isCancelled,
+				"cancelled in part": s.isCancelledInPart, "from two places": s.comesFromTwoPlaces, "comes back": s.comesBack,
+				"answered strangely": s.isAnsweredStrangely,
+			} {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					story(t)
+				})
+			}
+		})
+		s.auditInsights(t)
+		whole := s.c.Get(t, salesOfToday()+"&by=product", "Accept", "text/csv")
+		if lines := strings.Count(string(whole.Body), "\r\n"); whole.Status != http.StatusOK || lines < 10 {
+			t.Errorf("the products as CSV: %s", whole)
 		}
 	})
-	// Days may change while this runs.
-	path := "/v1/insights/sales?from=" + time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+}
+
+// salesOfToday is the path of what was sold today, and yesterday: days may change while a test runs.
+func salesOfToday() string {
+	return "/v1/insights/sales?from=" + time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+}
+
+// auditInsights waits until the insights are the sums over all orders and over the ledgers of all payments.
+func (s *shopDay) auditInsights(t *testing.T) {
+	t.Helper()
+	path := salesOfToday()
 	fleet.Wait(t, "the insights are the sums over all orders", func() string {
 		want, err := s.figures(t)
 		if err != nil {
@@ -51,10 +64,6 @@ func TestTheInsightsEqualTheLedgerOfAllOrders(t *testing.T) {
 		}
 		return ""
 	})
-	whole := s.c.Get(t, path+"&by=product", "Accept", "text/csv")
-	if lines := strings.Count(string(whole.Body), "\r\n"); whole.Status != http.StatusOK || lines < 10 {
-		t.Errorf("the products as CSV: %s", whole)
-	}
 }
 
 // figures sums up all orders and payments, one by one.

@@ -73,6 +73,8 @@ func (c *Client) Address(method, path string) string {
 		name = Storefront
 	case read && strings.HasSuffix(path, "/mails"):
 		name = Notifications
+	case read && strings.HasPrefix(path, "/v1/insights/"):
+		name = Insights
 	case read:
 		name = OrderView
 	}

@@ -43,6 +43,7 @@ const (
 	Shipping      = "shipping"
 	Fulfilment    = "fulfilment"
 	Notifications = "notifications"
+	Insights      = "insights"
 )
 
 // spine are the processes of a real fleet that take orders and show them, and what they run.
@@ -51,9 +52,10 @@ var spine = map[string]string{
 	CommandAPI: "commandapi", OrderView: "orderview", Storefront: "storefront",
 }
 
-// whole are the processes beside the spine that see to orders.
+// whole are the processes beside the spine that see to orders, and that add up what they come to.
 var whole = map[string]string{
 	Inventory: "inventory", Payments: "payments", Shipping: "shipping", Fulfilment: "fulfilment", Notifications: "notifications",
+	Insights: "insights",
 }
 
 // Partitions is how many partitions the topics of a fleet have.
@@ -65,7 +67,7 @@ type Options struct {
 	Static      bool     // processes rejoin their groups by name: no rebalance when one comes back soon
 	OwnDatabase bool     // a PostgreSQL server of its own, that can be stopped
 	Without     []string // processes of a real fleet that are made, but not started
-	Whole       bool     // orders are seen to until they are delivered; else they stay as they were placed
+	Whole       bool     // orders are seen to until they are delivered, and added up; else they stay as they were placed
 }
 
 // Fleet is the platform as one test runs it.
