@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/orderlane/orderlane/api/ordering"
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -193,10 +195,11 @@ func words(code string) string { return strings.ReplaceAll(code, "_", " ") }
 
 // upper begins a sentence.
 func upper(s string) string {
-	if s == "" {
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
 		return s
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 func ifso(so bool, s string) string {

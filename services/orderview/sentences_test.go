@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderlane/orderlane/api"
 	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/api/fulfilment"
 	"github.com/orderlane/orderlane/api/inventory"
 	"github.com/orderlane/orderlane/api/ordering"
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -112,5 +113,32 @@ func TestAnEventOfALaterReleaseIsToldByItsName(t *testing.T) {
 		if got, to := sentence(&document{}, &past{kind: kind, event: []byte("{")}); got != want || to != staffOnly {
 			t.Errorf("%s is told as %q, want %q to staff", kind, got, want)
 		}
+	}
+}
+
+func TestASentenceBeginsWithACapitalInAnyScript(t *testing.T) {
+	for text, want := range map[string]string{
+		"öl, 1 l waits for stock": "Öl, 1 l waits for stock", "Öl": "Öl", "茶": "茶", "éclair": "Éclair", "line 1": "Line 1", "": "",
+	} {
+		if got := upper(text); got != want {
+			t.Errorf("%q begins as %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestAProductOfAnyNameIsToldInTheTimeline: an answer that is no UTF-8 could not be sent.
+func TestAProductOfAnyNameIsToldInTheTimeline(t *testing.T) {
+	w := newWorld(t)
+	id := orderID(1)
+	w.Fold(
+		w.event(1, 1, ordering.TypeOrderPlaced, ordering.OrderPlaced{
+			OrderID: id, Version: 1, CustomerID: ada.ID, Status: ordering.StatusPlaced, Currency: "EUR", PlacedAt: servicetest.Noon,
+			Lines: []ordering.Line{{Line: 1, SKU: "OIL", Name: "öl, 1 l", Quantity: 1}},
+		}),
+		w.of(fulfilment.Service, "fulfilment-"+id, 1, fulfilment.TypeLineBackordered,
+			fulfilment.LineMoved{Progress: fulfilment.Progress{OrderID: id, Version: 1}, Line: 1}),
+	)
+	if a := w.api.Get(ada, "/v1/orders/"+id+"/timeline"); a.Status != 200 || !strings.Contains(a.Body, "Öl, 1 l waits for stock.") {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
