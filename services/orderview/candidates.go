@@ -100,7 +100,7 @@ func (l *listing) window(s *statement, placed, key string) {
 	}
 }
 
-// matching selects the orders that q names.
+// matching selects the orders that q names, of one customer only if the list is.
 func (l *listing) matching(s *statement, d projection.Dialect, looks int) {
 	q := l.filter.Q
 	s.WriteString("SELECT key, placed_at FROM (")
@@ -109,18 +109,22 @@ func (l *listing) matching(s *statement, d projection.Dialect, looks int) {
 		for i := 0; i < len(conditions); i += 2 {
 			s.narrow(conditions[i].(string), conditions[i+1])
 		}
+		if l.filter.CustomerID != "" {
+			s.narrow("customer_id =", l.filter.CustomerID)
+		}
 		l.window(s, "placed_at", "key")
 		s.WriteString(" ORDER BY " + order + " LIMIT " + s.arg(looks) + ") q")
 	}
 	one("placed_at DESC, key DESC", "customer_id =", q)
-	s.WriteString(" UNION ")
-	number := numbered(q)
-	column := "number"
-	if d == projection.Postgres {
-		column = `number COLLATE "C"` // as its index
+	if number, ok := numbered(q); ok {
+		s.WriteString(" UNION ")
+		column := "number"
+		if d == projection.Postgres {
+			column = `number COLLATE "C"` // as its index
+		}
+		// A prefix of three has few numbers: they are sorted, instead of all orders looked through.
+		one("placed_at + 0 DESC, key DESC", column+" >=", number, column+" <", number+"~")
 	}
-	// A prefix of three has few numbers: they are sorted, instead of all orders looked through.
-	one("placed_at + 0 DESC, key DESC", column+" >=", number, column+" <", number+"~")
 	if id, err := uuid.Parse(q); err == nil {
 		s.WriteString(" UNION ")
 		one("placed_at DESC, key DESC", "key =", orderCategory+"-"+id.String())
@@ -128,12 +132,19 @@ func (l *listing) matching(s *statement, d projection.Dialect, looks int) {
 	s.WriteString(") matching ORDER BY placed_at DESC, key DESC LIMIT " + s.arg(looks))
 }
 
+// minNumber is how much of a number has to be known: of 32 letters, so that few numbers begin alike.
+const minNumber = 3
+
 // numbered is how an order number is written that somebody may have heard on the phone: in capitals,
-// with digits for letters that are none of its alphabet, and with its hyphen.
-func numbered(q string) string {
+// with digits for letters that are none of its alphabet, and with its hyphen. What is too short without
+// its spaces, or has what no number has, is none.
+func numbered(q string) (number string, ok bool) {
 	n := strings.NewReplacer(" ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(q))
+	if len(n) < minNumber || strings.ContainsFunc(n, func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') }) {
+		return "", false
+	}
 	if !strings.Contains(n, "-") && len(n) > 4 {
 		n = n[:4] + "-" + n[4:]
 	}
-	return n
+	return n, true
 }

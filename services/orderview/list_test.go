@@ -74,7 +74,8 @@ func want(all []listedOrder, f *Filter) (numbers []string) {
 	})
 	for _, o := range sorted {
 		at := servicetest.Noon.Add(time.Duration(o.minute) * time.Minute)
-		q := f.Q == "" || o.customer == f.Q || strings.HasPrefix(o.number, numbered(f.Q)) || orderID(o.n) == f.Q
+		number, ok := numbered(f.Q)
+		q := f.Q == "" || o.customer == f.Q || ok && strings.HasPrefix(o.number, number) || orderID(o.n) == f.Q
 		if q && (f.CustomerID == "" || f.CustomerID == o.customer) && (f.Status == "" || f.Status == string(o.status)) &&
 			(f.SKU == "" || slices.Contains(o.skus, f.SKU)) && (!f.Stuck || o.stuck) &&
 			(f.PlacedFrom.IsZero() || !at.Before(f.PlacedFrom)) && (f.PlacedTo.IsZero() || at.Before(f.PlacedTo)) {
@@ -167,7 +168,7 @@ func TestAPageLooksAtSoManyOrdersOnly(t *testing.T) {
 			all := make([]listedOrder, maxLooked+100)
 			var records []kafka.Record
 			for n := range all {
-				all[n] = listedOrder{n: n, customer: ada.ID, number: fmt.Sprint("N-", n), skus: []string{"TEA-1"}, status: "placed", minute: n}
+				all[n] = listedOrder{n: n, customer: ada.ID, number: fmt.Sprint("NUM-", n), skus: []string{"TEA-1"}, status: "placed", minute: n}
 				if n < 3 {
 					all[n].status = "cancelled"
 				}
@@ -175,15 +176,36 @@ func TestAPageLooksAtSoManyOrdersOnly(t *testing.T) {
 			}
 			w.FoldAll(records...)
 			for _, query := range []string{"status=cancelled&sku=TEA-1", "status=cancelled&customer_id=" + ada.ID} {
-				if got, pages := w.pages(staff, 2, query); !slices.Equal(got, []string{"N-2", "N-1", "N-0"}) || pages != 3 {
+				if got, pages := w.pages(staff, 2, query); !slices.Equal(got, []string{"NUM-2", "NUM-1", "NUM-0"}) || pages != 3 {
 					t.Errorf("%s: %v on %d pages", query, got, pages)
 				}
 			}
 			if got, pages := w.pages(ada, 200, "status=cancelled"); len(got) != 3 || pages != 2 {
 				t.Errorf("to the customer: %v on %d pages", got, pages)
 			}
+			if got, pages := w.pages(bob, 200, "q=NUM"); len(got) != 0 || pages != 1 {
+				t.Errorf("of another's orders by their numbers: %v on %d pages", got, pages)
+			}
 			if got, pages := w.pages(staff, 200, "status=cancelled"); len(got) != 3 || pages != 1 {
 				t.Errorf("by an index: %v on %d pages", got, pages)
+			}
+		})
+	}
+}
+
+// TestWhatIsNoNumberFindsNone: in particular, blanks are not the beginning of every number.
+func TestWhatIsNoNumberFindsNone(t *testing.T) {
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldIn(t, open())
+			w.FoldAll(slices.Concat(w.life(1), w.life(2))...)
+			for _, q := range []string{"   ", "  N", " N- ", "€€€", "N-%", "~~~"} {
+				if got, _ := w.pages(staff, 50, "q="+url.QueryEscape(q)); len(got) != 0 {
+					t.Errorf("%q finds %v", q, got)
+				}
+			}
+			if got, _ := w.pages(ada, 50, "q="+url.QueryEscape(" n - 1 ")); !slices.Equal(got, []string{"N-1"}) {
+				t.Errorf("a number with blanks finds %v", got)
 			}
 		})
 	}
