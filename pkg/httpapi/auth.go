@@ -59,6 +59,9 @@ func (c Caller) known() bool { return c.Role != "" }
 // Staff reports whether the caller may see and change everyone's things: staff and services.
 func (c Caller) Staff() bool { return c.Role == RoleStaff || c.Role == RoleService }
 
+// Anyone reports whether authentication is off: the caller may be a customer as well as staff.
+func (c Caller) Anyone() bool { return c == localStaff }
+
 // CallerOf returns who makes the request of ctx. It is known in every operation that is not
 // Public; elsewhere it may be the zero Caller.
 func CallerOf(ctx context.Context) Caller {

@@ -108,7 +108,7 @@ func (q *queries) order(ctx context.Context, id string, p *httpapi.ReadParams) (
 	if err != nil {
 		return nil, err
 	}
-	return r.show(httpapi.CallerOf(ctx).Staff())
+	return r.show(httpapi.CallerOf(ctx))
 }
 
 // answerOrder answers with one order as it stands; or that the caller has it already, which takes
@@ -127,7 +127,7 @@ func (q *queries) answerOrder(ctx context.Context, id string, in *httpapi.Condit
 	if stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
 		return nil, httpapi.NotModified(etag)
 	}
-	o, err := r.show(httpapi.CallerOf(ctx).Staff())
+	o, err := r.show(httpapi.CallerOf(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -121,13 +121,16 @@ func (r *raw) tokens() httpapi.Tokens {
 	return tokens
 }
 
-// show is the order as clients see it, or as staff does.
-func (r *raw) show(staff bool) (*Order, error) {
+// show is the order as a caller sees it who may see it.
+func (r *raw) show(caller httpapi.Caller) (*Order, error) {
 	w, err := r.decode()
 	if err != nil {
 		return nil, fmt.Errorf("orderview: read order %s: %w", r.id, err)
 	}
-	return w.show(staff), nil
+	if !pays(caller, r.customer) {
+		w.clientSecret = ""
+	}
+	return w.show(caller.Staff()), nil
 }
 
 // decode makes the order of what is stored.

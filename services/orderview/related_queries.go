@@ -101,6 +101,7 @@ func (q *queries) payment(ctx context.Context, order string, p *httpapi.ReadPara
 	}
 	var found *Payment
 	var customer string
+	caller := httpapi.CallerOf(ctx)
 	err := q.Store.Query(ctx, "SELECT p.version, p.doc, s.data FROM "+paymentsTable+" p LEFT JOIN "+personalTable+
 		" s ON s.stream = p.key WHERE p.key = $1", []any{payments.Category + "-" + order}, func(row projection.Row) error {
 		var d payment
@@ -108,8 +109,8 @@ func (q *queries) payment(ctx context.Context, order string, p *httpapi.ReadPara
 			return fmt.Errorf("orderview: read the payment of %s: %w", order, err)
 		}
 		customer = d.CustomerID
-		found = d.show(row.Int(0), httpapi.CallerOf(ctx).Staff())
-		if d.Status != payments.StatusRequiresAction || row.Text(2) == "" {
+		found = d.show(row.Int(0), caller.Staff())
+		if d.Status != payments.StatusRequiresAction || row.Text(2) == "" || !pays(caller, customer) {
 			return nil
 		}
 		var personal payments.Personal
@@ -122,7 +123,7 @@ func (q *queries) payment(ctx context.Context, order string, p *httpapi.ReadPara
 	if err != nil {
 		return nil, err
 	}
-	if caller := httpapi.CallerOf(ctx); found == nil || !caller.Staff() && customer != caller.ID {
+	if found == nil || !caller.Staff() && customer != caller.ID {
 		return nil, fault.NotFound(payments.Category, order)
 	}
 	return found, nil

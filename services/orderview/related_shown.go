@@ -20,7 +20,7 @@ type Payment struct {
 	Balance      payments.Balance           `json:"balance"`
 	Method       string                     `json:"method"`
 	Failure      string                     `json:"failure,omitempty" doc:"Why the provider said no, at last"`
-	ClientSecret string                     `json:"client_secret,omitempty" doc:"What the customer completes the payment with, while it requires action"`
+	ClientSecret string                     `json:"client_secret,omitempty" doc:"What the customer completes the payment with, while it requires action; for the customer only"`
 	Provider     string                     `json:"provider,omitempty" doc:"For staff"`
 	ProviderRef  string                     `json:"provider_ref,omitempty" doc:"For staff"`
 	ExpiresAt    *time.Time                 `json:"expires_at,omitempty" doc:"When the authorisation runs out; for staff"`
@@ -95,6 +95,10 @@ func (d *payment) show(version int64, staff bool) *Payment {
 	}
 	return p
 }
+
+// pays reports whether a caller is told what an order of the customer is paid with: with it, anybody
+// could pay in the customer's name.
+func pays(caller httpapi.Caller, customer string) bool { return caller.ID == customer || caller.Anyone() }
 
 func readShipment(version int64, doc string) (Shipment, error) {
 	s, err := stored[shipment](version, doc)
