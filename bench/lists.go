@@ -185,7 +185,7 @@ func same[T any](ctx context.Context, path string, our, their *system, some func
 		}
 	}
 	if !some(&answers[0]) || !reflect.DeepEqual(answers[0], answers[1]) {
-		return fmt.Errorf("%s is answered with %+v, and by the joins with %+v", path, answers[0], answers[1])
+		return fmt.Errorf("%s is answered with %.500s, and by the joins with %.500s", path, fmt.Sprint(answers[0]), fmt.Sprint(answers[1]))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/bench/mix"
 	"github.com/orderlane/orderlane/bench/mix/mixtest"
 	"github.com/orderlane/orderlane/pkg/bus"
@@ -168,6 +169,30 @@ func TestOrdersArePlacedOverNinetyDaysAndDeliveredDaysLater(t *testing.T) {
 	}
 	if days := last.Sub(first).Hours() / 24; days < 89 || days > 91 {
 		t.Errorf("the last order was placed %.1f days after the first", days)
+	}
+}
+
+func TestMoneyMovesInTheTablesWhenTheEventsSaySo(t *testing.T) {
+	d := data(t, 1, 100)
+	captured := make(map[string]time.Time)
+	for _, r := range messages(d) {
+		if r.Header(bus.HeaderType) == payments.TypePaymentCaptured {
+			var e payments.PaymentCaptured
+			if err := bus.Decode(r.Value, &e); err != nil {
+				t.Fatal(err)
+			}
+			captured[e.OrderID] = e.At
+		}
+	}
+	if len(captured) == 0 {
+		t.Fatal("nothing is captured")
+	}
+	for i := range 100 {
+		o := d.Order(i)
+		at, ok := captured[o.ID]
+		if ok != (len(o.Movements) == 1) || ok && !o.Movements[0].At.Equal(at) {
+			t.Errorf("order %s: captured %v, but moved %+v", o.ID, at, o.Movements)
+		}
 	}
 }
 

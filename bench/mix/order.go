@@ -70,7 +70,7 @@ func (l *learning) tellOrder() error {
 		case bus.EventsTopic(ordering.Service):
 			err = o.tell(t)
 		case bus.EventsTopic(payments.Service):
-			err = o.pay(t, l.stepOf(t.at))
+			err = o.pay(t, l.stepOf)
 		}
 		if err != nil {
 			return fmt.Errorf("%s of %s: %w", t.kind, t.Key, err)
@@ -127,7 +127,7 @@ func (o *Order) tell(t *told) error {
 }
 
 // pay takes up an event of payments.
-func (o *Order) pay(t *told, step int) error {
+func (o *Order) pay(t *told, stepOf func(time.Time) int) error {
 	var e struct {
 		payments.Progress
 		Amount struct {
@@ -139,7 +139,7 @@ func (o *Order) pay(t *told, step int) error {
 	}
 	o.Payment = e.Status
 	if refund := t.kind == payments.TypePaymentRefunded; refund || t.kind == payments.TypePaymentCaptured {
-		o.Movements = append(o.Movements, Movement{Refund: refund, Amount: e.Amount.Amount, At: e.At, step: step})
+		o.Movements = append(o.Movements, Movement{Refund: refund, Amount: e.Amount.Amount, At: e.At, step: stepOf(e.At)})
 	}
 	return nil
 }

@@ -98,7 +98,9 @@ func (w *topics) order(id, number string, delivered bool) {
 		return shipping.ShipmentDispatched{ShipmentID: shipment[9:], Version: v, OrderID: id, CustomerID: "c-ada", At: w.now}
 	})
 	w.say("payments", payments.TypePaymentCaptured, "payment-"+id, func(v int64) any {
-		return payments.PaymentCaptured{Progress: progress(v, payments.StatusCaptured), Amount: money.Amount{Amount: 3588, Currency: "EUR"}}
+		p := progress(v, payments.StatusCaptured)
+		p.At = p.At.Add(-2 * time.Millisecond) // the provider's clock says that it was before the goods went out
+		return payments.PaymentCaptured{Progress: p, Amount: money.Amount{Amount: 3588, Currency: "EUR"}}
 	})
 	w.say("ordering", ordering.TypeOrderShipped, order, func(v int64) any {
 		return ordering.OrderShipped{Change: changed(v, ordering.StatusShipped), Lines: units}
