@@ -171,12 +171,15 @@ func TestWhatNeverHappenedIsNotCounted(t *testing.T) {
 	first := w.placed("o-1", "EUR", noon, ordered("TEA", 1, 100))
 	fold(first)
 	fold(w.confirmed("o-1", noon))
-	fold(w.placed("o-2", "EUR", noon, ordered("TEA", 7, 100)))
+	fold(w.placed("o-2", "EUR", noon, ordered("TEA", 7, 100), ordered("CUP", 1, 100)))
 	// The log is restored to where it was after the first event.
 	w.epoch, w.position, w.versions = "e2", 1, map[string]int64{"order-o-1": 1}
 	begins := bus.Envelope{ID: "e2", Type: bus.TypeEpochBegan, Time: noon, Position: 1, Epoch: "e2"}
 	fold(begins.Record(first.Topic, []byte(bus.EpochKey), []byte("{}")))
 	fold(w.rejected("o-1", "timed_out", noon))
+	if list := w.sales("?by=product&limit=1"); len(list.Items) != 1 || list.Items[0].SKU != "TEA" || list.NextCursor != "" {
+		t.Errorf("by product %v, and %q follows", texts(list.Items), list.NextCursor)
+	}
 	list := w.sales("?by=status")
 	want := "[rejected EUR: 1 placed, 0 confirmed, 0 delivered, 400 + 100 = 500; units {1 1 0 0 0 0}, goods {100 100 0 0 0 0}]"
 	if got := fmt.Sprint(texts(list.Items)); got != want {

@@ -124,6 +124,7 @@ func compare(t *rapid.T, m *model, q *queries) {
 			}
 			sums[by] = totals(rows)
 		}
+		comparePages(t, m, q, p)
 		for by, sum := range sums {
 			if !maps.Equal(sum, sums[byDays]) {
 				t.Fatalf("by %s it is %v in all, and by day %v", by, sum, sums[byDays])
@@ -158,6 +159,25 @@ func compare(t *rapid.T, m *model, q *queries) {
 		if fmt.Sprint(got.Orders) != standings(statuses) || fmt.Sprint(got.Payments) != standings(slices.Collect(maps.Values(m.standing))) {
 			t.Fatalf("orders stand %v, want %s; payments %v, %v", got.Orders, standings(statuses), got.Payments, m.standing)
 		}
+	}
+}
+
+// comparePages reads what was sold by product page by page.
+func comparePages(t *rapid.T, m *model, q *queries, p period) {
+	size := rapid.IntRange(1, 3).Draw(t, "page")
+	var all []Sales
+	for after := []string{"", ""}; ; {
+		rows, err := products(context.Background(), q.Store, p, after, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all = append(all, rows...); len(rows) < size {
+			break
+		}
+		after = rows[size-1].position(byProducts)
+	}
+	if got, want := strings.Join(texts(all), "\n"), strings.Join(texts(m.sales(byProducts, p)), "\n"); got != want {
+		t.Fatalf("by product, in pages of %d, %v:\n%s\nwant\n%s", size, p.shown(), got, want)
 	}
 }
 

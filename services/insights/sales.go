@@ -163,30 +163,10 @@ func (p period) args(more ...any) []any {
 	return append([]any{p.from, a, b, c, d, p.to}, more...)
 }
 
-var (
-	// Products are grouped before they are joined.
-	selectProducts = "SELECT g.sku, g.currency, p.name, COALESCE(p.category, ''), g." +
-		strings.Join(slices.Concat(productColumns, goodsColumns), ", g.") + " FROM (" + selectGoods +
-		" AND sku >= $7 AND (sku, currency) > ($7, $8) GROUP BY sku, currency) g LEFT JOIN " + productsTable + " p ON p.sku = g.sku" +
-		" WHERE g.orders <> 0 ORDER BY g.sku, g.currency LIMIT $9"
-
-	selectCategories = "SELECT * FROM (SELECT COALESCE(p.category, '') AS category, g.currency" + strings.ReplaceAll(cast(goodsColumns), "SUM(", "SUM(g.") +
-		" FROM (" + selectGoods + " GROUP BY sku, currency) g LEFT JOIN " + productsTable + " p ON p.sku = g.sku" +
-		" WHERE g.orders <> 0 GROUP BY COALESCE(p.category, ''), g.currency) c" +
-		" WHERE (category, currency) > ($7, $8) ORDER BY category, currency LIMIT $9"
-)
-
-// products reads what was sold by product, by SKU and currency, after those given.
-func products(ctx context.Context, q projection.Queryer, p period, after []string, limit int) (list []Sales, err error) {
-	err = q.Query(ctx, selectProducts, p.args(after[0], after[1], limit), func(row projection.Row) error {
-		category := row.Text(3)
-		s := Sales{SKU: row.Text(0), Currency: row.Text(1), Name: row.Text(2), Category: &category, ProductOrders: row.Int(4)}
-		s.addGoods(numbers(row, 5, len(goodsColumns)))
-		list = append(list, s)
-		return nil
-	})
-	return list, err
-}
+var selectCategories = "SELECT * FROM (SELECT COALESCE(p.category, '') AS category, g.currency" + strings.ReplaceAll(cast(goodsColumns), "SUM(", "SUM(g.") +
+	" FROM (" + selectGoods + " GROUP BY sku, currency) g LEFT JOIN " + productsTable + " p ON p.sku = g.sku" +
+	" WHERE g.orders <> 0 GROUP BY COALESCE(p.category, ''), g.currency) c" +
+	" WHERE (category, currency) > ($7, $8) ORDER BY category, currency LIMIT $9"
 
 // categories reads what was sold by category, by name and currency, after those given.
 func categories(ctx context.Context, q projection.Queryer, p period, after []string, limit int) (list []Sales, err error) {

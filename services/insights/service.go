@@ -224,7 +224,11 @@ func (q *queries) page(ctx context.Context, by string, p period, after []string,
 	}
 	switch by {
 	case byProducts:
-		rows, err = products(ctx, q.Store, p, after, limit)
+		if first && limit > manyProducts {
+			rows, err = allProducts(ctx, q.Store, p, limit)
+		} else {
+			rows, err = products(ctx, q.Store, p, after, limit)
+		}
 	case byCategories:
 		rows, err = categories(ctx, q.Store, p, after, limit)
 	}
