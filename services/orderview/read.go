@@ -105,8 +105,9 @@ func (r *raw) shown() int64 { return shownVersion(r.order.version, r.due, r.pers
 
 // tokens are the versions of all that is shown.
 func (r *raw) tokens() httpapi.Tokens {
-	tokens := make(httpapi.Tokens, 0, 3+len(r.shipments)+len(r.returns))
+	tokens := make(httpapi.Tokens, 0, 4+len(r.shipments)+len(r.returns))
 	tokens = append(tokens, httpapi.Token{Stream: r.order.stream, Version: r.shown()})
+	tokens = append(tokens, lagging(r.order.stream, r.order.version, r.shown())...)
 	for _, k := range []kept{r.payment, r.process} {
 		if k.version > 0 {
 			tokens = append(tokens, httpapi.Token{Stream: k.stream, Version: k.version})

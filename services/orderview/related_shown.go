@@ -98,7 +98,9 @@ func (d *payment) show(version int64, staff bool) *Payment {
 
 // pays reports whether a caller is told what an order of the customer is paid with: with it, anybody
 // could pay in the customer's name.
-func pays(caller httpapi.Caller, customer string) bool { return caller.ID == customer || caller.Anyone() }
+func pays(caller httpapi.Caller, customer string) bool {
+	return caller.ID == customer || caller.Anyone()
+}
 
 func readShipment(version int64, doc string) (Shipment, error) {
 	s, err := stored[shipment](version, doc)

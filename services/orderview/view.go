@@ -34,6 +34,8 @@ var (
 	commandsTable = projection.TableName(viewName, viewVersion, "commands")
 )
 
+const orderCategory = "order"
+
 // document is an order as it is kept: what its events say, and nothing personal.
 type document struct {
 	ID            string          `json:"id"`
@@ -270,28 +272,4 @@ func (v *view) Forget(ctx context.Context, tx projection.Tx, topic, key string) 
 		return v.streams.Forget(ctx, tx, key)
 	}
 	return nil // monotone upserts come to the same
-}
-
-// StreamVersion implements projection.View. An order is shown as of a version when what is
-// personal of that version is there too.
-func (v *view) StreamVersion(ctx context.Context, q projection.Queryer, stream string) (version int64, held bool, err error) {
-	if bus.ResourceOf(stream).Type == orderCategory {
-		err = q.Query(ctx, "SELECT o.version, o.personal_due, p.version FROM "+ordersTable+" o LEFT JOIN "+personalTable+
-			" p ON p.stream = o.key WHERE o.key = $1", []any{stream}, func(row projection.Row) error {
-			version = shownVersion(row.Int(0), row.Int(1), row.Int(2))
-			return nil
-		})
-		return version, true, err
-	}
-	return v.streams.StreamVersion(ctx, q, stream)
-}
-
-const orderCategory = "order"
-
-// shownVersion is the version that an order is shown as of.
-func shownVersion(version, personalDue, personal int64) int64 {
-	if personal < personalDue {
-		return personalDue - 1
-	}
-	return version
 }

@@ -138,6 +138,37 @@ func TestAnUnchangedOrderIsNotSentAgain(t *testing.T) {
 	w.wantShown(ada, 1, "version 2 to 1 rue de Rivoli, stale false", "If-None-Match", etag)
 }
 
+// TestAChangedOrderIsSentAgainWhileWhatIsPersonalOfItLags: it is shown as of the version before, but with
+// what has changed since.
+func TestAChangedOrderIsSentAgainWhileWhatIsPersonalOfItLags(t *testing.T) {
+	w := newWorld(t)
+	w.Fold(w.placed(1, ada.ID), w.personal(1, 1, "12 St James Square"))
+	seen := w.api.Get(ada, "/v1/orders/"+orderID(1)).Header.Get("ETag")
+	var personal kafka.Record
+	for i, step := range []func(){
+		func() { w.Fold(w.addressChanged(1, 2)); personal = w.personal(1, 2, "1 rue de Rivoli") },
+		func() {
+			w.Fold(w.event(1, 3, ordering.TypeOrderConfirmed, ordering.OrderConfirmed{
+				Change: ordering.Change{OrderID: orderID(1), Version: 3, Status: ordering.StatusConfirmed, CustomerID: ada.ID},
+			}))
+		},
+		func() { w.Fold(personal) },
+	} {
+		step()
+		a := w.api.Get(ada, "/v1/orders/"+orderID(1), "If-None-Match", seen)
+		if a.Status != 200 || a.Header.Get("ETag") == seen {
+			t.Errorf("after step %d: %d, %s", i+1, a.Status, a.Header.Get("ETag"))
+		}
+		seen = a.Header.Get("ETag")
+		if a := w.api.Get(ada, "/v1/orders/"+orderID(1), "If-None-Match", seen); a.Status != 304 {
+			t.Errorf("after step %d, unchanged: %d", i+1, a.Status)
+		}
+	}
+	if seen != `"order-`+orderID(1)+`@3"` {
+		t.Errorf("in the end its tag is %s", seen)
+	}
+}
+
 // TestAnOrderIsAsNewAsWhatIsPersonalOfIt: the topics are not ordered relative to each other, so
 // either may come first; a version is shown when both are there.
 func TestAnOrderIsAsNewAsWhatIsPersonalOfIt(t *testing.T) {
