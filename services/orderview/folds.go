@@ -84,6 +84,9 @@ func orderFold(r *projection.Record) (func(*document) error, error) {
 func paymentFold(r *projection.Record) (func(*payment) error, error) {
 	return folding(r, func(p *payment, e *paymentEvent) {
 		p.OrderID, p.Status, p.Currency, p.Balance = e.OrderID, e.Status, e.Currency, e.Balance
+		if e.Status != payments.StatusRequiresAction {
+			p.PersonalDue = 0
+		}
 		for _, posting := range e.Ledger {
 			if p.Ledger == nil {
 				p.Ledger = make(map[payments.Account]int64)
@@ -96,6 +99,8 @@ func paymentFold(r *projection.Record) (func(*payment) error, error) {
 			if p.Amount == 0 {
 				p.Amount = e.Amount.Amount
 			}
+		case payments.TypePaymentActionRequired:
+			p.PersonalDue = e.Version
 		case payments.TypePaymentAuthorized:
 			p.ProviderRef, p.ExpiresAt, p.Failure = e.ProviderRef, e.ExpiresAt, ""
 		case payments.TypePaymentCaptured, payments.TypePaymentRefunded:

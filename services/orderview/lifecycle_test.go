@@ -143,6 +143,56 @@ func TestOnlyWhoPaysSeesWhatToPayWith(t *testing.T) {
 	}
 }
 
+// TestAPaymentIsAsNewAsWhatTheCustomerCompletesItWith: who polls by entity tags or with a token gets it.
+func TestAPaymentIsAsNewAsWhatTheCustomerCompletesItWith(t *testing.T) {
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldIn(t, open())
+			id := "payment-" + orderID(1)
+			p := payments.Progress{OrderID: orderID(1), Version: 1, Status: payments.StatusPending, Currency: "EUR"}
+			asked := w.of(payments.Service, id, 1, payments.TypePaymentRequested, payments.PaymentRequested{Progress: p, CustomerID: ada.ID, Method: "sandbox_3ds"})
+			w.Fold(w.placed(1, ada.ID), w.personal(1, 1, "12 St James Square"), asked)
+			paths := []string{"/v1/payments/" + orderID(1), "/v1/orders/" + orderID(1)}
+			seen := make(map[string]string)
+			changed := func(what string) {
+				t.Helper()
+				for _, path := range paths {
+					a := w.api.Get(ada, path, "If-None-Match", seen[path])
+					if a.Status != 200 {
+						t.Errorf("%s, %s: %d", path, what, a.Status)
+					}
+					seen[path] = a.Header.Get("ETag")
+				}
+			}
+			token := []string{"Consistency-Token", id + "@2", "Prefer", "wait=0"}
+			changed("at first")
+			p.Version, p.Status = 2, payments.StatusRequiresAction
+			w.Fold(w.of(payments.Service, id, 2, payments.TypePaymentActionRequired, payments.PaymentActionRequired{Progress: p}))
+			changed("when it waits for the customer")
+			if a := w.api.Get(ada, paths[0], token...); a.Status != 503 {
+				t.Errorf("with a token, before: %d %s", a.Status, a.Body)
+			}
+			secret := w.of(payments.Service, id, 2, payments.TypePersonal, payments.Personal{ClientSecret: "s3cret"})
+			secret.Topic = bus.PersonalTopic(payments.Service)
+			w.Fold(secret)
+			changed("when it can be completed")
+			if a := w.api.Get(ada, paths[0], token...); a.Status != 200 || !strings.Contains(a.Body, "s3cret") {
+				t.Errorf("with a token, after: %d %s", a.Status, a.Body)
+			}
+			if want := `"` + id + `@2"`; seen[paths[0]] != want {
+				t.Errorf("in the end its tag is %s, want %s", seen[paths[0]], want)
+			}
+			p.Version, p.Status = 3, payments.StatusAuthorized
+			w.Fold(w.of(payments.Service, id, 3, payments.TypePaymentAuthorized, payments.PaymentAuthorized{Progress: p}))
+			changed("when it is completed")
+			token[1] = id + "@3"
+			if a := w.api.Get(ada, paths[0], token...); a.Status != 200 || strings.Contains(a.Body, "s3cret") {
+				t.Errorf("with a token, in the end: %d %s", a.Status, a.Body)
+			}
+		})
+	}
+}
+
 func TestStaffSeesWhatIsToBeDone(t *testing.T) {
 	w := newWorld(t)
 	w.Fold(w.life(1)...)

@@ -21,9 +21,18 @@ type raw struct {
 	customer                string
 	order, payment, process kept
 	shipments, returns      []kept
-	due, personalVersion    int64 // see document.PersonalDue
-	personal, secret        string
+	personal, secret        completion
 }
+
+// completion is what is personal of a stream.
+type completion struct {
+	due     int64 // the version that it has to be of at least, see document.PersonalDue
+	version int64
+	data    string
+}
+
+// shown is the version that what is stored is shown as of.
+func (c *completion) shown(k *kept) int64 { return shownVersion(k.version, c.due, c.version) }
 
 // kept is a document as it is stored; version 0 says that there is none.
 type kept struct {
@@ -35,7 +44,7 @@ type kept struct {
 // wholeColumns are what is read of an order, from what is joined as o (orders), p (what is personal
 // of it), m (its payment), s (what that is completed with) and f (its process). %s puts the rows of
 // a group into one text.
-const wholeColumns = `SELECT w.id, o.customer_id, o.version, o.personal_due, o.doc, p.version, p.data, m.version, m.doc, s.data, f.version, f.doc,
+const wholeColumns = `SELECT w.id, o.customer_id, o.version, o.personal_due, o.doc, p.version, p.data, m.version, m.doc, m.personal_due, s.version, s.data, f.version, f.doc,
 	(SELECT %[1]s(x.key || ' ' || x.version || ' ' || x.doc, $2) FROM %[2]s x WHERE x.order_id = w.id),
 	(SELECT %[1]s(y.key || ' ' || y.version || ' ' || y.doc, $2) FROM %[3]s y WHERE y.order_id = w.id) `
 
@@ -69,13 +78,14 @@ func readRaw(ctx context.Context, q projection.Queryer, d projection.Dialect, id
 	err := q.Query(ctx, selectWhole[d], args, func(row projection.Row) (err error) {
 		id := row.Text(0)
 		r := &raw{
-			id: id, customer: row.Text(1), due: row.Int(3), personalVersion: row.Int(5), personal: row.Text(6), secret: row.Text(9),
+			id: id, customer: row.Text(1),
+			personal: completion{row.Int(3), row.Int(5), row.Text(6)}, secret: completion{row.Int(9), row.Int(10), row.Text(11)},
 			order:   kept{orderCategory + "-" + id, row.Int(2), row.Text(4)},
 			payment: kept{payments.Category + "-" + id, row.Int(7), row.Text(8)},
-			process: kept{fulfilment.Category + "-" + id, row.Int(10), row.Text(11)},
+			process: kept{fulfilment.Category + "-" + id, row.Int(12), row.Text(13)},
 		}
-		if r.shipments, err = several(row.Text(12)); err == nil {
-			r.returns, err = several(row.Text(13))
+		if r.shipments, err = several(row.Text(14)); err == nil {
+			r.returns, err = several(row.Text(15))
 		}
 		found[id] = r
 		return err
@@ -101,17 +111,19 @@ func several(all string) (docs []kept, err error) {
 
 // shown is the version that the order is shown as of: less than 1 if what is personal of its first
 // version has not arrived. Then it is not there yet.
-func (r *raw) shown() int64 { return shownVersion(r.order.version, r.due, r.personalVersion) }
+func (r *raw) shown() int64 { return r.personal.shown(&r.order) }
 
 // tokens are the versions of all that is shown.
 func (r *raw) tokens() httpapi.Tokens {
-	tokens := make(httpapi.Tokens, 0, 4+len(r.shipments)+len(r.returns))
-	tokens = append(tokens, httpapi.Token{Stream: r.order.stream, Version: r.shown()})
-	tokens = append(tokens, lagging(r.order.stream, r.order.version, r.shown())...)
-	for _, k := range []kept{r.payment, r.process} {
-		if k.version > 0 {
-			tokens = append(tokens, httpapi.Token{Stream: k.stream, Version: k.version})
+	tokens := make(httpapi.Tokens, 0, 5+len(r.shipments)+len(r.returns))
+	for _, k := range []struct {
+		*kept
+		shown int64
+	}{{&r.order, r.shown()}, {&r.payment, r.secret.shown(&r.payment)}, {&r.process, r.process.version}} {
+		if k.shown > 0 {
+			tokens = append(tokens, httpapi.Token{Stream: k.stream, Version: k.shown})
 		}
+		tokens = append(tokens, lagging(k.stream, k.version, k.shown)...)
 	}
 	for _, k := range r.shipments {
 		tokens = append(tokens, httpapi.Token{Stream: k.stream, Version: k.version})
@@ -144,6 +156,9 @@ func (r *raw) decode() (w *whole, err error) {
 	if w.payment, err = stored[payment](r.payment.version, r.payment.doc); err != nil {
 		return nil, err
 	}
+	if w.payment != nil {
+		w.payment.version = r.secret.shown(&r.payment)
+	}
 	if w.process, err = stored[process](r.process.version, r.process.doc); err != nil {
 		return nil, err
 	}
@@ -166,16 +181,16 @@ func (r *raw) decode() (w *whole, err error) {
 
 // addPersonal completes an order by what is personal, unless that is erased or on its way.
 func (w *whole) addPersonal(r *raw) error {
-	if r.personal != "" {
+	if r.personal.data != "" {
 		var p ordering.Personal
-		if err := bus.Decode([]byte(r.personal), &p); err != nil {
+		if err := bus.Decode([]byte(r.personal.data), &p); err != nil {
 			return err
 		}
 		w.shipTo = &p.ShipTo
 	}
-	if r.secret != "" && w.payment != nil && w.payment.doc.Status == payments.StatusRequiresAction {
+	if r.secret.data != "" && r.secret.version >= r.secret.due && w.payment != nil && w.payment.doc.Status == payments.StatusRequiresAction {
 		var p payments.Personal
-		if err := bus.Decode([]byte(r.secret), &p); err != nil {
+		if err := bus.Decode([]byte(r.secret.data), &p); err != nil {
 			return err
 		}
 		w.clientSecret = p.ClientSecret

@@ -35,6 +35,10 @@ type payment struct {
 	Balance     payments.Balance           `json:"balance"`
 	Ledger      map[payments.Account]int64 `json:"ledger,omitzero"`
 	Failure     string                     `json:"failure,omitzero"`
+
+	// PersonalDue is the version that came with what the customer completes the payment with, while
+	// that is asked of them. See document.PersonalDue.
+	PersonalDue int64 `json:"personal_due,omitzero"`
 }
 
 // process is what is kept of an order's fulfilment.
@@ -115,8 +119,9 @@ func newRelated() related {
 	created := projection.Column{Name: "created_at", Kind: projection.Int}
 	return related{
 		payments: projection.NewDocuments(projection.Collection[payment]{
-			Table: paymentsTable, Topic: bus.EventsTopic(payments.Service), Columns: text("status"),
-			Values: func(row []any, _ string, p *payment) []any { return append(row, string(p.Status)) },
+			Table: paymentsTable, Topic: bus.EventsTopic(payments.Service),
+			Columns: append(text("status"), projection.Column{Name: "personal_due", Kind: projection.Int}),
+			Values:  func(row []any, _ string, p *payment) []any { return append(row, string(p.Status), p.PersonalDue) },
 		}),
 		fulfilments: projection.NewDocuments(projection.Collection[process]{
 			Table: fulfilmentsTable, Topic: bus.EventsTopic(fulfilment.Service), Columns: text("attention"),

@@ -102,19 +102,21 @@ func (q *queries) payment(ctx context.Context, order string, p *httpapi.ReadPara
 	var found *Payment
 	var customer string
 	caller := httpapi.CallerOf(ctx)
-	err := q.Store.Query(ctx, "SELECT p.version, p.doc, s.data FROM "+paymentsTable+" p LEFT JOIN "+personalTable+
+	err := q.Store.Query(ctx, "SELECT p.version, p.doc, s.version, s.data FROM "+paymentsTable+" p LEFT JOIN "+personalTable+
 		" s ON s.stream = p.key WHERE p.key = $1", []any{payments.Category + "-" + order}, func(row projection.Row) error {
 		var d payment
 		if err := bus.Decode([]byte(row.Text(1)), &d); err != nil {
 			return fmt.Errorf("orderview: read the payment of %s: %w", order, err)
 		}
 		customer = d.CustomerID
-		found = d.show(row.Int(0), caller.Staff())
-		if d.Status != payments.StatusRequiresAction || row.Text(2) == "" || !pays(caller, customer) {
+		shown := shownVersion(row.Int(0), d.PersonalDue, row.Int(2))
+		found = d.show(shown, caller.Staff())
+		found.lagging = lagging(payments.Category+"-"+order, row.Int(0), shown)
+		if d.Status != payments.StatusRequiresAction || row.Text(3) == "" || len(found.lagging) > 0 || !pays(caller, customer) {
 			return nil
 		}
 		var personal payments.Personal
-		if err := bus.Decode([]byte(row.Text(2)), &personal); err != nil {
+		if err := bus.Decode([]byte(row.Text(3)), &personal); err != nil {
 			return fmt.Errorf("orderview: read what the customer pays %s with: %w", order, err)
 		}
 		found.ClientSecret = personal.ClientSecret

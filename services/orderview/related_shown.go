@@ -25,6 +25,8 @@ type Payment struct {
 	ProviderRef  string                     `json:"provider_ref,omitempty" doc:"For staff"`
 	ExpiresAt    *time.Time                 `json:"expires_at,omitempty" doc:"When the authorisation runs out; for staff"`
 	Ledger       map[payments.Account]int64 `json:"ledger,omitempty" doc:"Sums of the accounts; for staff"`
+
+	lagging httpapi.Tokens // see lagging
 }
 
 // Shipment is a shipment as clients see it.
@@ -120,7 +122,7 @@ func readReturn(version int64, doc string) (Return, error) {
 
 // tokens are the versions that are shown.
 func (p *Payment) tokens() httpapi.Tokens {
-	return httpapi.Tokens{{Stream: payments.Category + "-" + p.OrderID, Version: p.Version}}
+	return append(httpapi.Tokens{{Stream: payments.Category + "-" + p.OrderID, Version: p.Version}}, p.lagging...)
 }
 
 // tokens are the versions that are shown.
