@@ -81,37 +81,64 @@ func (q *queries) timeline(ctx context.Context, id string, page *httpapi.PagePar
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, func(p past) bool { return !caller.Staff() && tellings[p.kind].to != everyone })
 	slices.SortFunc(all, inTime)
-	for i := range all {
-		if inTime(all[i], from) <= 0 {
-			continue
+	begin, err := from.in(all)
+	if err != nil {
+		return nil, err
+	}
+	end := min(begin+page.Limit, len(all))
+	for i := begin; i < end; i++ {
+		if h, ok := teller.tell(&all[i]); ok {
+			t.Items = append(t.Items, h)
 		}
-		h, ok := teller.tell(&all[i])
-		if !ok {
-			continue
-		}
-		if len(t.Items) == page.Limit {
-			last := &t.Items[page.Limit-1]
-			t.NextCursor = httpapi.EncodeCursor(timelineOf+id, strconv.FormatInt(last.At.UnixMicro(), 10), last.Stream, strconv.FormatInt(last.Version, 10))
-			break
-		}
-		t.Items = append(t.Items, h)
+	}
+	if end < len(all) {
+		t.NextCursor = (&reached{all[end-1], end}).cursor(id)
 	}
 	return t, nil
 }
 
-// goOn is the place in an order's timeline that a page comes after.
-func goOn(id string, page *httpapi.PageParams) (from past, err error) {
-	after, err := page.After(timelineOf+id, 3)
+// reached is how far a timeline was read: up to an event, and so many events with it.
+type reached struct {
+	last past
+	read int
+}
+
+// goOn is how far the pages before have come.
+func goOn(id string, page *httpapi.PageParams) (r reached, err error) {
+	after, err := page.After(timelineOf+id, 4)
 	if err != nil || after == nil {
-		return past{}, err
+		return reached{}, err
 	}
 	micros, err1 := strconv.ParseInt(after[0], 10, 64)
 	version, err2 := strconv.ParseInt(after[2], 10, 64)
-	if err1 != nil || err2 != nil {
-		return past{}, fault.Invalid("bad_cursor", "the cursor does not belong to this timeline")
+	read, err3 := strconv.Atoi(after[3])
+	if err1 != nil || err2 != nil || err3 != nil {
+		return reached{}, fault.Invalid("bad_cursor", "the cursor does not belong to this timeline")
 	}
-	return past{at: time.UnixMicro(micros), stream: after[1], version: version}, nil
+	return reached{past{at: time.UnixMicro(micros), stream: after[1], version: version}, read}, nil
+}
+
+func (r *reached) cursor(id string) string {
+	return httpapi.EncodeCursor(timelineOf+id, strconv.FormatInt(r.last.at.UnixMicro(), 10), r.last.stream,
+		strconv.FormatInt(r.last.version, 10), strconv.Itoa(r.read))
+}
+
+// in is where the next page begins in the timeline as it is now. Topics are not ordered relative to each
+// other: an event may have come meanwhile that belongs into a page before, and would never be told.
+func (r *reached) in(all []past) (begin int, err error) {
+	begin, found := slices.BinarySearchFunc(all, r.last, inTime)
+	if found {
+		begin++
+	}
+	if begin != r.read {
+		const detail = "more has become known of what the pages before tell: begin again without a cursor"
+		return 0, &httpapi.Problem{
+			Status: 400, Code: "bad_cursor", Detail: detail, Errors: []httpapi.ProblemField{{Location: "query.cursor", Message: detail}},
+		}
+	}
+	return begin, nil
 }
 
 // timelineOf tells the cursors of timelines from those of lists.

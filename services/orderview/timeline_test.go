@@ -16,6 +16,7 @@ import (
 	"github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/api/shipping"
 	"github.com/orderlane/orderlane/pkg/bus"
+	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/money"
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
@@ -198,6 +199,42 @@ func TestATimelineIsPagedAndNotSentAgain(t *testing.T) {
 	token[3] = "mail-" + id + "@3"
 	if a := w.api.Get(ada, "/v1/orders/"+id+"/timeline", token...); a.Status != 503 {
 		t.Errorf("before a mail: %d %s", a.Status, a.Body)
+	}
+}
+
+// TestATimelineIsReadAnewIfMoreBecomesKnownOfItsPagesBefore: topics are not ordered relative to each other.
+func TestATimelineIsReadAnewIfMoreBecomesKnownOfItsPagesBefore(t *testing.T) {
+	w := newWorld(t)
+	story := w.story(1)
+	late := map[int]bool{4: true, 6: true, 11: true, 12: true} // payments, a step in between, and the end
+	for i, r := range story {
+		if !late[i] {
+			w.Fold(r)
+		}
+	}
+	path := "/v1/orders/" + orderID(1) + "/timeline"
+	next := func(as httpapi.Caller, page string) (cursor string) {
+		t.Helper()
+		var one Timeline
+		w.api.Get(as, path+page).Into(&one)
+		return path + "?cursor=" + url.QueryEscape(one.NextCursor)
+	}
+	ours, hers := next(staff, "?limit=8"), next(ada, "?limit=3")
+	status := func(what string, a *servicetest.Answer, want int) {
+		t.Helper()
+		if a.Status != want || want == 400 && a.Code() != "bad_cursor" {
+			t.Errorf("%s: %d %s, want %d", what, a.Status, a.Body, want)
+		}
+	}
+	w.Fold(story[12])
+	status("more at the end", w.api.Get(staff, ours), 200)
+	w.Fold(story[6])
+	status("a step in between, to staff", w.api.Get(staff, ours), 400)
+	status("a step in between, to the customer", w.api.Get(ada, hers), 200)
+	w.Fold(story[4], story[11])
+	status("an authorisation, to the customer", w.api.Get(ada, hers), 400)
+	if got := w.told(w.api.Get(staff, path)); len(got) != len(story) {
+		t.Errorf("read anew: %q", got)
 	}
 }
 
