@@ -74,7 +74,10 @@ const (
 	// swapPatience is how long a swap may take before the active build goes on, and the other one
 	// has to come near again.
 	swapPatience = 5 * time.Second
-	swapPause    = 30 * time.Second // until it is tried again
+
+	// Then it is tried again after a pause, which doubles each time up to the longest one.
+	swapPause    = 30 * time.Second
+	maxSwapPause = 8 * time.Minute
 )
 
 // Builds are the builds of one view and version in one store: it folds those that are to be folded, with
@@ -104,7 +107,6 @@ type Builds struct {
 	pace       pace
 	swapping   time.Time // since when the active build is frozen, as seen here
 	swappingIn int       // for which one
-	notBefore  time.Time // when it may be frozen again
 	noDrop     time.Time // until when nothing is dropped
 }
 

@@ -324,7 +324,7 @@ func TestABuildCanBeCancelled(t *testing.T) {
 	})
 }
 
-func TestABuildWithMoreBrokenKeysDoesNotTakeOver(t *testing.T) {
+func TestABuildWithOtherBrokenKeysDoesNotTakeOver(t *testing.T) {
 	w := newTopics()
 	p := newProcess(t, w, newMemStore(t), 1)
 	*p.view.healed = true
@@ -332,13 +332,21 @@ func TestABuildWithMoreBrokenKeysDoesNotTakeOver(t *testing.T) {
 	w.event(0, "order-9", "panic later")
 	must(t, p.turn())
 	*p.view.healed = false
+	for _, key := range []string{"order-7", "order-8"} {
+		w.event(0, key, "bad") // breaks it in both of them
+	}
+	must(t, p.turn())
 	_, err := p.Rebuild(t.Context())
 	must(t, err)
+	must(t, p.turn())
+	*p.view.healed = true
+	must(t, p.Repair(t.Context(), "order-7")) // 1 is broken in the active one, and 2 in the other
+	*p.view.healed = false
 	for range 5 {
 		must(t, p.turn())
 	}
 	want(t, "builds", states(t, p), "1 active, 2 building")
-	if r := p.Report(); !strings.Contains(r.Waiting, "1 keys are broken in it, and 0 in the active build") {
+	if r := p.Report(); !strings.Contains(r.Waiting, "1 keys are broken in it that are not in the active build") {
 		t.Fatal(r.Waiting)
 	}
 	*p.view.healed = true
@@ -622,4 +630,101 @@ func TestALargeBuildIsDroppedPieceByPiece(t *testing.T) {
 		}
 	}
 	want(t, "looks", looks, 5) // two tables have 5000 rows each
+}
+
+// swapping takes a process to where the active build is frozen, and nobody folds what the other one lacks.
+func swapping(t *testing.T, w *topics, p *process) {
+	t.Helper()
+	w.more(20)
+	must(t, p.turn())
+	_, err := p.Rebuild(t.Context())
+	must(t, err)
+	must(t, p.turn())
+	w.more(1)
+	must(t, p.fold(t.Context(), p.Running()[1]))
+	for range 2 {
+		p.now = p.now.Add(time.Second)
+		_, err = p.Look(t.Context())
+		must(t, err)
+	}
+	want(t, "builds", states(t, p), "1 active, 2 swapping")
+}
+
+func TestASwapIsGivenUpWhenTheTopicsCanNotBeRead(t *testing.T) {
+	w, away := newTopics(), false
+	p := newProcess(t, w, newMemStore(t), 1, func(o *projection.BuildsOptions) {
+		o.Replay = func(ctx context.Context, part kafka.Partition, from, to int64, fn func(kafka.Record) error) error {
+			if away {
+				return errInjected
+			}
+			return w.replay(ctx, part, from, to, fn)
+		}
+	})
+	swapping(t, w, p)
+	away = true
+	for range 10 {
+		p.now = p.now.Add(time.Second)
+		_, _ = p.Look(t.Context()) // fails or not
+	}
+	want(t, "builds", states(t, p), "1 active, 2 building")
+	w.more(3)
+	must(t, p.fold(t.Context(), p.Running()[1]))
+	want(t, "it goes on", shown(t, p.Store(), p.view), reference(t, w, newMemStore(t), 101))
+	if r := p.Report(); !strings.Contains(r.Waiting, "it did not take over: ") {
+		t.Fatal(r.Waiting)
+	}
+	away = false
+	p.until(t, "1 previous, 2 active")
+}
+
+func TestWhoGivesUpASwapLateLetsNothingElseGo(t *testing.T) {
+	w, store := newTopics(), newMemStore(t)
+	late := func() {}
+	p := newProcess(t, w, store, 1, func(o *projection.BuildsOptions) {
+		o.Replay = func(context.Context, kafka.Partition, int64, int64, func(kafka.Record) error) error {
+			late()
+			return errInjected
+		}
+	})
+	swapping(t, w, p)
+	p.now = p.now.Add(10 * time.Second)
+	late = func() { // another instance has cancelled that, and is in the middle of the next swap
+		plant(t, store, "UPDATE projection_builds SET state = 'dropped' WHERE build = 2")
+		late = func() {}
+	}
+	_, err := p.Look(t.Context())
+	must(t, err)
+	all, err := p.List(t.Context())
+	must(t, err)
+	if len(all) != 1 || !all[0].Frozen {
+		t.Fatalf("%+v", all)
+	}
+}
+
+func TestASessionThatKeepsTheViewLockedHoldsUpTheSwapAndNothingElse(t *testing.T) {
+	url := realparts.Postgres(t)
+	open := func() projection.Store {
+		s, err := pgstore.Open(t.Context(), url, "views", pgstore.Options{})
+		must(t, err)
+		t.Cleanup(func() { must(t, s.Close()) })
+		return s
+	}
+	w := newTopics()
+	p := newProcess(t, w, open(), 1)
+	w.more(20)
+	must(t, p.turn())
+	done := lock(t, open(), "LOCK TABLE test_orders_v1 IN ACCESS SHARE MODE")
+	_, err := p.Rebuild(t.Context())
+	must(t, err)
+	for range 20 {
+		w.more(1)
+		must(t, p.turn())
+		want(t, "builds", states(t, p), "1 active, 2 building")
+	}
+	if r := p.Report(); !strings.Contains(r.Waiting, "a session keeps it locked") {
+		t.Fatal(r.Waiting)
+	}
+	want(t, "it goes on", shown(t, p.Store(), p.view), reference(t, w, newMemStore(t), 101))
+	done()
+	p.until(t, "1 previous, 2 active")
 }

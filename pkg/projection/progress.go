@@ -65,6 +65,9 @@ type pace struct {
 	held     string
 	near     time.Time // since when it is behind by little
 
+	pause     time.Duration // between tries to swap
+	notBefore time.Time     // the next one
+
 	first map[kafka.Partition]int64 // what the partitions begin with
 	was   map[kafka.Partition]stood // where the build is, and since when
 	empty map[kafka.Partition]int64 // up to there, there is nothing more for it
@@ -95,6 +98,9 @@ func (b *Builds) measure(ctx context.Context, active, candidate *Build) error {
 	if candidate.State == Swapping && active != nil && !b.pace.measured.IsZero() {
 		return nil // this takes moments
 	}
+	b.pace.measured = now
+	ctx, cancel := context.WithTimeout(ctx, swapPatience)
+	defer cancel()
 	held, err := b.held(ctx)
 	if err != nil {
 		return err
@@ -109,7 +115,6 @@ func (b *Builds) measure(ctx context.Context, active, candidate *Build) error {
 		p.Total += r.Last - r.First
 		p.Done += min(max(stands[part].next, r.First), r.Last) - r.First
 	}
-	b.pace.measured = now
 	b.pace.samples = append(b.pace.samples, sample{now, p.Done})
 	for len(b.pace.samples) > 1 && now.Sub(b.pace.samples[0].at) > paceOver {
 		b.pace.samples = b.pace.samples[1:]

@@ -27,7 +27,7 @@ func (b *Builds) advance(ctx context.Context, all builds) (moved bool, err error
 	active, candidate := all.active(), all.candidate()
 	if candidate == nil || candidate.State == Building {
 		if candidate != nil && candidate.Number == b.swappingIn {
-			b.notBefore = b.o.Clock().Add(swapPause) // it was given up, here or by another instance
+			b.backOff(swapPause, maxSwapPause) // it was given up, here or by another instance
 		}
 		b.swapping, b.swappingIn = time.Time{}, 0
 	}
@@ -35,8 +35,8 @@ func (b *Builds) advance(ctx context.Context, all builds) (moved bool, err error
 		b.pace = pace{}
 		return moved, nil
 	}
-	if err := b.measure(ctx, active, candidate); err != nil {
-		return moved, err
+	if err := b.measure(ctx, active, candidate); err != nil && ctx.Err() == nil {
+		b.o.Log.Warn("it can't be measured how far a build has come", "view", b.view, "build", candidate.Number, "error", err)
 	}
 	var did bool
 	switch {
@@ -68,10 +68,10 @@ func (b *Builds) activate(ctx context.Context, first *Build) (bool, error) {
 	return ok, err
 }
 
-// beginSwap freezes the active build when another one has come near it. One in which more keys are broken has to
-// be repaired first.
+// beginSwap freezes the active build when another one has come near it. One in which other keys are
+// broken has to be repaired first.
 func (b *Builds) beginSwap(ctx context.Context, active, candidate *Build) (bool, error) {
-	if b.o.Clock().Before(b.notBefore) {
+	if b.o.Clock().Before(b.pace.notBefore) {
 		return false, nil
 	}
 	stands, err := b.checkpoints(ctx, b.o.Store, active.Number)
@@ -83,6 +83,11 @@ func (b *Builds) beginSwap(ctx context.Context, active, candidate *Build) (bool,
 	}
 	if b.pace.held, err = b.worse(ctx, active, candidate); err != nil || b.pace.held != "" {
 		return false, err
+	}
+	if err := b.tryToShow(ctx, candidate); err != nil {
+		b.pace.held = "what queries read can't be replaced, since a session keeps it locked: " + reason(err)
+		b.backOff(lookEvery, swapPause)
+		return false, ctx.Err()
 	}
 	failpoint.Hit("projection.before_swapping")
 	ok := false
@@ -102,82 +107,74 @@ func (b *Builds) beginSwap(ctx context.Context, active, candidate *Build) (bool,
 	return ok && err == nil, err
 }
 
-// near says whether a build has come so near to a target that it will reach it within moments: it has
-// reached it, or it has been behind by little for a while, as it is when records come in all the time.
-func (b *Builds) near(ctx context.Context, candidate *Build, target map[kafka.Partition]int64) (bool, error) {
-	left, err := b.behind(ctx, candidate.Number, target)
-	if err != nil || left > nearRecords {
-		b.pace.near = time.Time{}
-		return false, err
-	}
-	if b.pace.near.IsZero() {
-		b.pace.near = b.o.Clock()
-	}
-	if left > 0 && b.o.Clock().Sub(b.pace.near) < nearFor {
-		return false, nil
-	}
-	// One that nobody has begun to fold is far from anything.
-	at, err := b.checkpoints(ctx, b.o.Store, candidate.Number)
-	for p := range target {
-		if _, ok := at[p]; !ok {
-			return false, err
-		}
-	}
-	return true, err
-}
-
-// worse says why a build should not take over.
+// worse says why a build should not take over: keys are broken in it that are not in the active one.
 func (b *Builds) worse(ctx context.Context, active, candidate *Build) (string, error) {
-	count := func(number int) (n int64, err error) {
-		err = b.o.Store.Query(ctx, `SELECT CAST(count(*) AS BIGINT) FROM projection_broken WHERE projection = $1 AND version = $2`,
-			[]any{buildID(b.view, number), b.version}, func(r Row) error { n = r.Int(0); return nil })
-		return n, err
-	}
-	was, err := count(active.Number)
-	if err != nil {
+	n := int64(0)
+	err := b.o.Store.Query(ctx, `SELECT CAST(count(*) AS BIGINT) FROM projection_broken c WHERE c.projection = $1 AND c.version = $2
+		AND NOT EXISTS (SELECT 1 FROM projection_broken a WHERE a.projection = $3 AND a.version = $2 AND a.key = c.key AND a.topic = c.topic)`,
+		[]any{buildID(b.view, candidate.Number), b.version, buildID(b.view, active.Number)}, func(r Row) error { n = r.Int(0); return nil })
+	if err != nil || n == 0 {
 		return "", err
 	}
-	is, err := count(candidate.Number)
-	if err != nil || is <= was {
-		return "", err
-	}
-	return fmt.Sprintf("%d keys are broken in it, and %d in the active build: repair them, or cancel it", is, was), nil
+	return fmt.Sprintf("%d keys are broken in it that are not in the active build: repair them, or cancel it", n), nil
 }
 
-// swap makes a build what queries see, once it has caught up with the active one, which is frozen.
+// swap makes a build what queries see, once it has caught up with the active one, which is frozen. Whatever
+// goes wrong, that is not for longer than swapPatience.
 func (b *Builds) swap(ctx context.Context, active, candidate *Build) (bool, error) {
 	if b.swapping.IsZero() {
 		b.swapping, b.swappingIn = b.o.Clock(), candidate.Number
 	}
-	if err := b.fence(ctx, active.Number, true); err != nil {
+	late := b.o.Clock().Sub(b.swapping) > swapPatience
+	short, cancel := context.WithTimeout(ctx, swapPatience)
+	defer cancel()
+	target, left, err := b.catchUp(short, active, candidate)
+	if err == nil && left == 0 {
+		var ok bool
+		if ok, err = b.takeOver(short, active, candidate, target); err == nil {
+			return ok, nil
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
 		return false, err
+	case err == nil && late:
+		return b.giveUpSwap(ctx, candidate, fmt.Errorf("%d records are left", left))
+	case err != nil && (late || errors.Is(err, errWorse)):
+		return b.giveUpSwap(ctx, candidate, err)
+	}
+	if err != nil {
+		b.o.Log.Debug("a swap will be tried again", "view", b.view, "build", candidate.Number, "error", err)
+	}
+	return false, nil
+}
+
+// catchUp freezes the active build, and counts what the other one has left to come to where that stands.
+func (b *Builds) catchUp(ctx context.Context, active, candidate *Build) (target map[kafka.Partition]int64, left int64, err error) {
+	if err := b.fence(ctx, active.Number, true); err != nil {
+		return nil, 0, err
 	}
 	failpoint.Hit("projection.frozen")
 	stands, err := b.checkpoints(ctx, b.o.Store, active.Number)
 	if err != nil {
-		return false, err
+		return nil, 0, err
 	}
-	target := nexts(stands)
-	left, err := b.behind(ctx, candidate.Number, target)
-	if err != nil {
-		return false, err
-	}
-	late := b.o.Clock().Sub(b.swapping) > swapPatience
-	if left > 0 {
-		if late {
-			return b.giveUpSwap(ctx, candidate, fmt.Errorf("%d records are left", left))
-		}
-		return false, nil
-	}
-	if b.pace.held, err = b.worse(ctx, active, candidate); err != nil {
-		return false, err
-	}
-	if b.pace.held != "" { // in what it has caught up with
-		return b.giveUpSwap(ctx, candidate, errors.New(b.pace.held))
+	target = nexts(stands)
+	left, err = b.behind(ctx, candidate.Number, target)
+	return target, left, err
+}
+
+// errWorse says that keys are broken in what a build has caught up with.
+var errWorse = errors.New("it is worse")
+
+// takeOver makes a build that has caught up what queries see.
+func (b *Builds) takeOver(ctx context.Context, active, candidate *Build, target map[kafka.Partition]int64) (bool, error) {
+	if worse, err := b.worse(ctx, active, candidate); err != nil || worse != "" {
+		return false, cmp.Or(err, fmt.Errorf("%w: %s", errWorse, worse))
 	}
 	failpoint.Hit("projection.before_swap")
 	ok := false
-	err = b.o.Store.Update(ctx, func(tx Tx) error {
+	err := b.o.Store.Update(ctx, func(tx Tx) error {
 		ok = false
 		// A query that has locked some of the tables may wait for one that is locked here, and the other way
 		// round. It is this transaction that gives way then, long before the server looks for a culprit.
@@ -187,17 +184,10 @@ func (b *Builds) swap(ctx context.Context, active, candidate *Build) (bool, erro
 		return b.swapIn(ctx, tx, active, candidate, target, &ok)
 	})
 	failpoint.Hit("projection.after_swap")
-	switch {
-	case err != nil && late:
-		return b.giveUpSwap(ctx, candidate, err)
-	case err != nil && ctx.Err() == nil:
-		b.o.Log.Debug("a swap will be tried again", "view", b.view, "build", candidate.Number, "error", err)
-		return false, nil
-	case err != nil || !ok:
-		return false, err
+	if err == nil && ok {
+		b.o.Log.Info("another build of the view is active", "view", b.view, "version", b.version, "build", candidate.Number, "was", active.Number)
 	}
-	b.o.Log.Info("another build of the view is active", "view", b.view, "version", b.version, "build", candidate.Number, "was", active.Number)
-	return true, nil
+	return ok, err
 }
 
 // hasten has a transaction fail rather than wait for long for what others have locked.
@@ -255,63 +245,48 @@ func (b *Builds) swapIn(ctx context.Context, tx Tx, active, candidate *Build, ta
 	return nil
 }
 
-// giveUpSwap lets the active build go on, since the other one takes too long.
+// giveUpSwap lets the active build go on, since the other one takes too long. Where another instance has done
+// that already, or the swap, nothing is done: the active build may be frozen for another one.
 func (b *Builds) giveUpSwap(ctx context.Context, candidate *Build, why error) (bool, error) {
 	b.o.Log.Warn("a build does not take over, the active one goes on", "view", b.view, "build", candidate.Number, "error", why)
-	err := b.o.Store.Update(ctx, func(tx Tx) error {
-		if _, err := b.move(ctx, tx, candidate.Number, Swapping, Building, false); err != nil {
+	ok := false
+	err := b.o.Store.Update(ctx, func(tx Tx) (err error) {
+		if ok, err = b.move(ctx, tx, candidate.Number, Swapping, Building, false); err != nil || !ok {
 			return err
 		}
-		_, err := b.freeze(ctx, tx, false)
+		_, err = b.freeze(ctx, tx, false)
 		return err
 	})
-	return err == nil, err
+	b.pace.held = "it did not take over: " + reason(why)
+	return ok && err == nil, err
 }
 
-func nexts(at map[kafka.Partition]stands) map[kafka.Partition]int64 {
-	target := make(map[kafka.Partition]int64, len(at))
-	for p, s := range at {
-		target[p] = s.next
-	}
-	return target
+// backOff puts off the next try of a swap, each time for twice as long.
+func (b *Builds) backOff(least, most time.Duration) {
+	b.pace.pause = min(max(least, 2*b.pace.pause), most)
+	b.pace.notBefore = b.o.Clock().Add(b.pace.pause)
 }
 
-// errSome ends a look for records at the first one.
-var errSome = errors.New("there are records")
-
-// behind counts the records, about, that a build has to fold until it has come to the target. Not each offset is
-// a record: transactions leave markers, compaction and retention leave gaps. So where a build stands still
-// though it has come near, it is looked whether there is anything at all.
-func (b *Builds) behind(ctx context.Context, number int, target map[kafka.Partition]int64) (left int64, err error) {
-	stands, err := b.checkpoints(ctx, b.o.Store, number)
-	if err != nil {
-		return 0, err
+// tryToShow does what a swap does to what queries see, and takes it back: where others keep that locked, the
+// active build is not frozen in vain.
+func (b *Builds) tryToShow(ctx context.Context, candidate *Build) error {
+	if b.o.Store.Dialect() != Postgres {
+		return nil // one writes at a time
 	}
-	now, still := b.o.Clock(), []kafka.Partition(nil)
-	for p, next := range target {
-		at := max(stands[p].next, b.pace.first[p], b.pace.empty[p])
-		if at >= next {
-			continue
+	err := b.o.Store.Update(ctx, func(tx Tx) error {
+		if err := b.hasten(ctx, tx); err != nil {
+			return err
 		}
-		left += next - at
-		if was, ok := b.pace.was[p]; !ok || was.next != stands[p].next {
-			b.pace.was[p] = stood{stands[p].next, now}
-		} else if now.Sub(was.since) >= standstill {
-			still = append(still, p)
+		if err := b.show(ctx, tx, candidate.Number); err != nil {
+			return err
 		}
+		return errTried
+	})
+	if errors.Is(err, errTried) {
+		return nil
 	}
-	for _, p := range still {
-		at, next := max(stands[p].next, b.pace.first[p], b.pace.empty[p]), target[p]
-		err := b.o.Replay(ctx, p, at, next, func(kafka.Record) error { return errSome })
-		if errors.Is(err, errSome) {
-			b.pace.was[p] = stood{stands[p].next, now} // look again later
-			return left, nil
-		}
-		if err != nil {
-			return 0, fmt.Errorf("projection: look what is left of %s/%d: %w", p.Topic, p.ID, err)
-		}
-		b.pace.empty[p] = next
-		left -= next - at
-	}
-	return left, nil
+	return err
 }
+
+// errTried takes back what was tried.
+var errTried = errors.New("projection: it was tried")
