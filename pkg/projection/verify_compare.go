@@ -149,6 +149,9 @@ func (v *verifier) look(ctx context.Context, g group) (found []Difference, rows 
 // errUnsettled says that the live view would have to stand still for too long.
 var errUnsettled = errors.New("projection: too much comes in for a row to be compared")
 
+// errOtherBuild ends a verification.
+var errOtherBuild = errors.New("projection: another build became active meanwhile; verify that one")
+
 // settle looks again at groups that differ, until it is certain whether they do: the fresh fold is brought up to the
 // checkpoints, and nothing comes in for them while they are read. The last time, what this instance folds
 // stands still for that, though not for long.
@@ -248,6 +251,12 @@ func (v *verifier) again(ctx context.Context, groups []group) (differ [][]Differ
 	after, err := v.checkpoints(ctx, v.Builds.o.Store, v.build)
 	if err != nil {
 		return nil, nil, err
+	}
+	// Rows are read by the names that queries use: they must have been those of this build all the time.
+	if all, err := readBuilds(ctx, v.Builds.o.Store, v.view); err != nil {
+		return nil, nil, err
+	} else if now := all.of(int(v.version)).active(); now == nil || now.Number != v.build {
+		return nil, nil, errOtherBuild
 	}
 	moved, touched := false, make(map[string]bool)
 	for p, at := range after {

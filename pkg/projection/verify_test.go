@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/projection"
 	"github.com/orderlane/orderlane/pkg/projection/sqlitestore"
 )
@@ -198,5 +199,32 @@ func TestAVerificationThatIsSlowerThanWhatComesInHoldsNothingUp(t *testing.T) {
 	want(t, "differences", found(v), "")
 	if longest > 3*time.Second {
 		t.Fatalf("the live view stood still for %v; %d rows are undecided", longest, v.Undecided)
+	}
+}
+
+func TestVerificationTellsNoDifferenceWhenAnotherBuildTakesOver(t *testing.T) {
+	w, during := newTopics(), func() {}
+	p := newProcess(t, w, newMemStore(t), 1, func(o *projection.BuildsOptions) {
+		o.Replay = func(ctx context.Context, part kafka.Partition, from, to int64, fn func(kafka.Record) error) error {
+			if part.Topic == events {
+				during()
+			}
+			return w.replay(ctx, part, from, to, fn)
+		}
+	})
+	w.more(20)
+	must(t, p.turn())
+	during = func() {
+		during = func() {}
+		_, err := p.Rebuild(t.Context())
+		must(t, err)
+		p.until(t, "1 previous, 2 active")
+		w.more(20)
+		must(t, p.turn())
+	}
+	v, err := p.Verify(t.Context(), projection.VerifyOptions{All: true}, nil)
+	want(t, "differences", found(v), "")
+	if err == nil || !strings.Contains(err.Error(), "another build became active") {
+		t.Fatal(err)
 	}
 }
