@@ -148,13 +148,8 @@ func OpenBuilds(ctx context.Context, o BuildsOptions) (*Builds, error) {
 		if b.target, err = b.ends(ctx); err != nil {
 			return nil, err
 		}
-		if len(all) == 0 {
-			if err := b.first(ctx); err != nil {
-				return nil, err
-			}
-			if all, err = b.read(ctx); err != nil {
-				return nil, err
-			}
+		if all, err = b.begin(ctx, all); err != nil {
+			return nil, err
 		}
 	}
 	if err := b.awaitReplica(ctx, all); err != nil {
@@ -177,8 +172,24 @@ func (b *Builds) awaitReplica(ctx context.Context, all builds) error {
 	return nil
 }
 
-// first makes build 1, which is active at once if there is nothing to be folded.
-func (b *Builds) first(ctx context.Context) error {
+// begin makes a first build if there is none, also for a release that comes back after its tables were
+// dropped; what is left of those goes first.
+func (b *Builds) begin(ctx context.Context, all builds) (builds, error) {
+	number := 1
+	for _, one := range all {
+		if one.State != Dropped {
+			return all, nil
+		}
+		number = one.Number + 1
+	}
+	if err := b.first(ctx, number); err != nil {
+		return nil, err
+	}
+	return b.read(ctx)
+}
+
+// first makes a build while there is no other, which is active at once if there is nothing to be folded.
+func (b *Builds) first(ctx context.Context, number int) error {
 	state := Active
 	for _, end := range b.target {
 		if end > 0 {
@@ -186,18 +197,18 @@ func (b *Builds) first(ctx context.Context) error {
 		}
 	}
 	if state == Active { // its tables have to be there first
-		p, err := b.projection(ctx, 1)
+		p, err := b.projection(ctx, number)
 		if err != nil {
 			return err
 		}
-		b.runners[1] = &runner{Projection: p, done: make(chan struct{})}
+		b.runners[number] = &runner{Projection: p, done: make(chan struct{})}
 	}
 	return b.o.Store.Update(ctx, func(tx Tx) error {
-		ok, err := b.insert(ctx, tx, 1, state)
+		ok, err := b.insert(ctx, tx, number, state)
 		if err != nil || !ok || state != Active {
 			return err
 		}
-		return b.show(ctx, tx, 1)
+		return b.show(ctx, tx, number)
 	})
 }
 
@@ -291,5 +302,13 @@ func (b *Builds) projection(ctx context.Context, number int) (*Projection, error
 	if b.o.Watch != nil {
 		o.Watch = b.o.Watch(func() bool { return b.active.Load() == int64(number) })
 	}
-	return New(ctx, o)
+	p, err := New(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	// If the build was dropped while this process stood still, its tables are there again: they go once more.
+	return p, b.o.Store.Update(ctx, func(tx Tx) error {
+		_, err := b.move(ctx, tx, number, Dropped, Dropping, true)
+		return err
+	})
 }

@@ -140,6 +140,11 @@ func (b *Builds) Look(ctx context.Context) (next time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if !b.Ready() {
+		if all, err = b.begin(ctx, all); err != nil {
+			return 0, err
+		}
+	}
 	moved, err := b.advance(ctx, all)
 	if err != nil {
 		return 0, err

@@ -728,3 +728,58 @@ func TestASessionThatKeepsTheViewLockedHoldsUpTheSwapAndNothingElse(t *testing.T
 	done()
 	p.until(t, "1 previous, 2 active")
 }
+
+func TestAReleaseComesBackAfterItsTablesWereDropped(t *testing.T) {
+	for name, dropped := range map[string]bool{"dropped": true, "being dropped": false} {
+		t.Run(name, func(t *testing.T) {
+			onEachStore(t, func(t *testing.T, open func() projection.Store) {
+				w, store := newTopics(), open()
+				old := newProcess(t, w, store, 1)
+				w.more(20)
+				must(t, old.turn())
+				p := newProcess(t, w, store, 2)
+				p.until(t, "v1 1 active, 1 active")
+				must(t, p.Drop(t.Context(), 1))
+				if dropped {
+					p.until(t, "1 active")
+				}
+				back := newProcess(t, w, store, 1)
+				if back.Ready() {
+					t.Fatal("it is ready at once")
+				}
+				back.until(t, "2 active, v2 1 active")
+				want(t, "view", shown(t, back.Store(), back.view), reference(t, w, newMemStore(t), 101))
+				want(t, "the other view", shown(t, p.Store(), p.view), reference(t, w, newMemStore(t), 102))
+			})
+		})
+	}
+}
+
+func TestAnInstanceThatMissedThatABuildWasDroppedLeavesNoTables(t *testing.T) {
+	w, store, missed := newTopics(), newMemStore(t), func() {}
+	other := newProcess(t, w, store, 1)
+	late := newProcess(t, w, store, 1, func(o *projection.BuildsOptions) {
+		o.Offsets = func(ctx context.Context, topic string) (map[int32]kafka.Range, error) {
+			if topic == events {
+				missed()
+			}
+			return w.offsets(ctx, topic)
+		}
+	})
+	w.more(20)
+	must(t, other.turn())
+	_, err := other.Rebuild(t.Context())
+	must(t, err)
+	missed = func() { // after it has read that there is a build
+		missed = func() {}
+		_, err := other.Cancel(t.Context())
+		must(t, err)
+		other.until(t, "1 active")
+	}
+	must(t, late.turn())
+	want(t, "builds", states(t, late), "1 active, 2 dropping")
+	late.until(t, "1 active")
+	if err := store.Query(t.Context(), "SELECT count(*) FROM "+late.view.ordersT+"_b2", nil, nil); err == nil {
+		t.Fatal("the tables of the build that was dropped are there again")
+	}
+}

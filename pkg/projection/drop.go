@@ -87,7 +87,11 @@ func (b *Builds) drop(ctx context.Context, one Build) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if one.Version != int(b.version) { // all of it goes
+	every, err := readBuilds(ctx, b.o.Store, b.view)
+	if err != nil {
+		return false, err
+	}
+	if of := every.of(one.Version); of.active() == nil && of.candidate() == nil { // all of the version goes
 		if _, err := b.dropNamed(ctx, one, "view"); err != nil {
 			return false, err
 		}
@@ -142,6 +146,9 @@ func (b *Builds) dropNamed(ctx context.Context, one Build, kind string) (more bo
 			if err := b.hasten(ctx, tx); err != nil {
 				return err
 			}
+			if ok, err := b.stillDropping(ctx, tx, one); err != nil || !ok {
+				return err
+			}
 			_, err := tx.Exec(ctx, fmt.Sprintf("DROP %s IF EXISTS %s", strings.ToUpper(kind), name))
 			return err
 		})
@@ -150,6 +157,14 @@ func (b *Builds) dropNamed(ctx context.Context, one Build, kind string) (more bo
 		}
 	}
 	return false, nil
+}
+
+// stillDropping says that no other instance has ended a drop, and holds that up until the transaction ends: from
+// then on the version may have another first build, with SQL views of the same names.
+func (b *Builds) stillDropping(ctx context.Context, tx Tx, one Build) (bool, error) {
+	n, err := tx.Exec(ctx, "UPDATE projection_builds SET state = state WHERE projection = $1 AND version = $2 AND build = $3 AND state = $4",
+		b.view, one.Version, one.Number, string(Dropping))
+	return n == 1, err
 }
 
 // dropTriggers drops what keeps other tables, such as a full-text index that is gone by now, up to date
