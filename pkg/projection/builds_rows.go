@@ -108,8 +108,20 @@ type stands struct {
 }
 
 func (b *Builds) checkpoints(ctx context.Context, q Queryer, number int) (map[kafka.Partition]stands, error) {
+	return b.readCheckpoints(ctx, q, number, "")
+}
+
+// lockedCheckpoints are those that nobody moves until the transaction ends.
+func (b *Builds) lockedCheckpoints(ctx context.Context, tx Tx, number int) (map[kafka.Partition]stands, error) {
+	if b.o.Store.Dialect() == Postgres {
+		return b.readCheckpoints(ctx, tx, number, " FOR UPDATE")
+	}
+	return b.readCheckpoints(ctx, tx, number, "") // one writes at a time
+}
+
+func (b *Builds) readCheckpoints(ctx context.Context, q Queryer, number int, how string) (map[kafka.Partition]stands, error) {
 	found := make(map[kafka.Partition]stands)
-	err := q.Query(ctx, `SELECT topic, part, fence, next_offset FROM projection_checkpoints WHERE projection = $1 AND version = $2`,
+	err := q.Query(ctx, `SELECT topic, part, fence, next_offset FROM projection_checkpoints WHERE projection = $1 AND version = $2`+how,
 		[]any{buildID(b.view, number), b.version}, func(r Row) error {
 			found[kafka.Partition{Topic: r.Text(0), ID: int32(r.Int(1))}] = stands{r.Int(3), r.Int(2) >= frozen}
 			return nil

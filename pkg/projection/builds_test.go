@@ -783,3 +783,24 @@ func TestAnInstanceThatMissedThatABuildWasDroppedLeavesNoTables(t *testing.T) {
 		t.Fatal("the tables of the build that was dropped are there again")
 	}
 }
+
+func TestAPartitionIsFoldedAtOnceThatIsTakenJustAfterASwapWasGivenUp(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open func() projection.Store) {
+		w, store := newTopics(), open()
+		p, other := newProcess(t, w, store, 1), newProcess(t, w, open(), 1)
+		w.more(20)
+		must(t, p.turn())
+		zombie := p.Running()[1]
+		// Its row says that it goes on, and its fences are still those of a swap.
+		plant(t, store, fmt.Sprint("UPDATE projection_checkpoints SET fence = fence + ", int64(1)<<40))
+		w.more(3)
+		must(t, other.fold(t.Context(), other.Running()[1]))
+		want(t, "view", shown(t, other.Store(), other.view), reference(t, w, newMemStore(t), 101))
+		must(t, other.turn())
+		w.more(3)
+		must(t, other.turn())
+		want(t, "view", shown(t, other.Store(), other.view), reference(t, w, newMemStore(t), 102))
+		_ = p.fold(t.Context(), zombie) // notices or not
+		want(t, "view beside a zombie", shown(t, other.Store(), other.view), reference(t, w, newMemStore(t), 103))
+	})
+}

@@ -92,13 +92,14 @@ func (c *claim) reached(at checkpoint) {
 }
 
 // raise takes a partition: it makes the checkpoint if there is none, and raises its fence,
-// so that from here on no earlier claim can commit.
+// so that from here on no earlier claim can commit. Assigned has made sure that the build is not frozen: where
+// that has just ended, the fence is one that lets it go on.
 func (p *Projection) raise(ctx context.Context, tx Tx, c *claim) error {
 	return tx.Query(ctx, `INSERT INTO projection_checkpoints AS c (projection, version, topic, part, fence, next_offset, epoch, position)
 		VALUES ($1, $2, $3, $4, 1, 0, '', 0)
-		ON CONFLICT (projection, version, topic, part) DO UPDATE SET fence = c.fence + 1
+		ON CONFLICT (projection, version, topic, part) DO UPDATE SET fence = c.fence % $5 + 1
 		RETURNING fence, next_offset, epoch, position`,
-		[]any{p.id, p.version, c.Topic, int64(c.ID)}, func(r Row) error {
+		[]any{p.id, p.version, c.Topic, int64(c.ID), frozen}, func(r Row) error {
 			c.fence = r.Int(0)
 			c.reached(checkpoint{r.Int(1), r.Text(2), r.Int(3)})
 			return nil

@@ -212,7 +212,7 @@ func (b *Builds) swapIn(ctx context.Context, tx Tx, active, candidate *Build, ta
 	if ok, err := b.move(ctx, tx, candidate.Number, Swapping, Active, false); err != nil || !ok {
 		return cmp.Or(err, errMoved)
 	}
-	was, err := b.checkpoints(ctx, tx, active.Number)
+	was, err := b.lockedCheckpoints(ctx, tx, active.Number)
 	if err != nil {
 		return err
 	}
