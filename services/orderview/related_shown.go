@@ -19,7 +19,7 @@ type Payment struct {
 	Amount       int64                      `json:"amount" doc:"Of the order"`
 	Balance      payments.Balance           `json:"balance"`
 	Method       string                     `json:"method"`
-	Failure      string                     `json:"failure,omitempty" doc:"Why the provider said no, at last"`
+	Failure      string                     `json:"failure,omitempty" doc:"Why the provider said no, at last; the customer is told some reasons only, and refused_by_bank else"`
 	ClientSecret string                     `json:"client_secret,omitempty" doc:"What the customer completes the payment with, while it requires action; for the customer only"`
 	Provider     string                     `json:"provider,omitempty" doc:"For staff"`
 	ProviderRef  string                     `json:"provider_ref,omitempty" doc:"For staff"`
@@ -87,10 +87,10 @@ func (b *goodsBack) show(version int64) Return {
 func (d *payment) show(version int64, staff bool) *Payment {
 	p := &Payment{
 		OrderID: d.OrderID, Version: version, Status: d.Status, Currency: d.Currency, Amount: d.Amount,
-		Balance: d.Balance, Method: d.Method, Failure: d.Failure,
+		Balance: d.Balance, Method: d.Method, Failure: fit(d.Failure),
 	}
 	if staff {
-		p.Provider, p.ProviderRef, p.Ledger = d.Provider, d.ProviderRef, d.Ledger
+		p.Failure, p.Provider, p.ProviderRef, p.Ledger = d.Failure, d.Provider, d.ProviderRef, d.Ledger
 		if !d.ExpiresAt.IsZero() {
 			p.ExpiresAt = &d.ExpiresAt
 		}

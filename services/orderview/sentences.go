@@ -22,13 +22,13 @@ const (
 // telling is how a type of event is told in a timeline.
 type telling struct {
 	to  audience
-	say func(o *document, event []byte) (string, error)
+	say func(o *document, event []byte, to audience) (string, error)
 }
 
 // tell tells events of a type by a function that turns one into a sentence. The order says what
 // its lines are; of one that is not known yet it is empty.
 func tell[E any](to audience, say func(o *document, e *E) string) telling {
-	return telling{to, func(o *document, event []byte) (string, error) {
+	return telling{to, func(o *document, event []byte, _ audience) (string, error) {
 		var e E
 		if err := bus.Decode(event, &e); err != nil {
 			return "", err
@@ -39,7 +39,7 @@ func tell[E any](to audience, say func(o *document, e *E) string) telling {
 
 // plain tells events of a type that all say the same.
 func plain(to audience, sentence string) telling {
-	return telling{to, func(*document, []byte) (string, error) { return sentence, nil }}
+	return telling{to, func(*document, []byte, audience) (string, error) { return sentence, nil }}
 }
 
 // tellings are how events are told, by type: each public one of the services that an order's
@@ -52,10 +52,11 @@ var tellings = func() map[string]telling {
 	return all
 }()
 
-// sentence tells an event. One of a later release is told by its name, and to staff only.
-func sentence(o *document, p *past) (string, audience) {
+// sentence tells an event to staff or to everyone, and says who it is for. One of a later release is
+// told by its name, and to staff only.
+func sentence(o *document, p *past, to audience) (string, audience) {
 	if t, ok := tellings[p.kind]; ok {
-		if s, err := t.say(o, p.event); err == nil {
+		if s, err := t.say(o, p.event, to); err == nil {
 			return s, t.to
 		}
 	}
@@ -177,6 +178,7 @@ var reasons = map[string]string{
 	"smtp_no_answer":               "the mail server did not answer",
 	"outbox_unwritable":            "the outbox can't be written to",
 	"internal":                     "a fault of ours",
+	codeRefused:                    "the bank refused it",
 }
 
 // because says why, if there is a reason.

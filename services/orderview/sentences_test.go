@@ -16,6 +16,7 @@ import (
 	"github.com/orderlane/orderlane/api/fulfilment"
 	"github.com/orderlane/orderlane/api/inventory"
 	"github.com/orderlane/orderlane/api/ordering"
+	"github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/pkg/bus"
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
 )
@@ -76,6 +77,7 @@ func example(t reflect.Type, text string) reflect.Value {
 func TestEveryPublicEventOfAnOrderIsToldInASentence(t *testing.T) {
 	order := &document{Lines: []Line{{}, {Line: ordering.Line{Line: 2, SKU: "TEA-002", Name: "Assam tea, 250 g"}}}}
 	var lines []string
+	kinds := 0
 	for _, e := range told() {
 		if _, ok := tellings[e.Type]; !ok {
 			t.Errorf("%s has no sentence", e.Type)
@@ -85,14 +87,19 @@ func TestEveryPublicEventOfAnOrderIsToldInASentence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, to := sentence(order, &past{kind: e.Type, event: data})
+		p := &past{kind: e.Type, event: data}
+		text, to := sentence(order, p, everyone)
+		kinds++
+		if ours, _ := sentence(order, p, staffOnly); ours != text {
+			lines = append(lines, fmt.Sprintf("%s, for staff: %s\n", e.Type, ours))
+		}
 		if !strings.HasSuffix(text, ".") || strings.Contains(text, "_") || strings.Contains(text, "  ") {
 			t.Errorf("%s is told as %q", e.Type, text)
 		}
 		lines = append(lines, fmt.Sprintf("%s, for %s: %s\n", e.Type, []string{"staff", "everyone"}[to], text))
 	}
-	if len(tellings) != len(lines) {
-		t.Errorf("%d sentences for %d events", len(tellings), len(lines))
+	if len(tellings) != kinds {
+		t.Errorf("%d sentences for %d events", len(tellings), kinds)
 	}
 	slices.Sort(lines)
 	got, path := []byte(strings.Join(lines, "")), "testdata/sentences.golden"
@@ -110,7 +117,7 @@ func TestAnEventOfALaterReleaseIsToldByItsName(t *testing.T) {
 	for kind, want := range map[string]string{
 		"orderlane.ordering.order_gift_wrapped.v1": "Order gift wrapped.", "odd": "Odd.", ordering.TypeOrderPlaced: "Order placed.",
 	} {
-		if got, to := sentence(&document{}, &past{kind: kind, event: []byte("{")}); got != want || to != staffOnly {
+		if got, to := sentence(&document{}, &past{kind: kind, event: []byte("{")}, staffOnly); got != want || to != staffOnly {
 			t.Errorf("%s is told as %q, want %q to staff", kind, got, want)
 		}
 	}
@@ -140,5 +147,33 @@ func TestAProductOfAnyNameIsToldInTheTimeline(t *testing.T) {
 	)
 	if a := w.api.Get(ada, "/v1/orders/"+id+"/timeline"); a.Status != 200 || !strings.Contains(a.Body, "Öl, 1 l waits for stock.") {
 		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+// TestACustomerIsNotToldWhatABankSuspects: staff are.
+func TestACustomerIsNotToldWhatABankSuspects(t *testing.T) {
+	for code, want := range map[string]string{
+		"stolen_card": "the bank refused it", "fraudulent": "the bank refused it", "": "", "insufficient_funds": "insufficient funds", "provider_silent": "the provider did not answer",
+	} {
+		w := newWorld(t)
+		id := "payment-" + orderID(1)
+		p := payments.Progress{OrderID: orderID(1), Version: 1, Status: payments.StatusPending, Currency: "EUR"}
+		w.Fold(w.placed(1, ada.ID), w.personal(1, 1, "12 St James Square"),
+			w.of(payments.Service, id, 1, payments.TypePaymentRequested, payments.PaymentRequested{Progress: p, CustomerID: ada.ID}))
+		p.Version, p.Status = 2, payments.StatusDeclined
+		w.Fold(w.of(payments.Service, id, 2, payments.TypePaymentDeclined, payments.PaymentDeclined{Progress: p, Code: code}))
+		for _, path := range []string{"/v1/orders/" + orderID(1), "/v1/payments/" + orderID(1), "/v1/orders/" + orderID(1) + "/timeline", "/v1/orders/" + orderID(1) + "?as_of=@1"} {
+			hers, ours := w.api.Get(ada, path), w.api.Get(staff, path)
+			timeline := strings.HasSuffix(path, "timeline")
+			if timeline && !strings.Contains(hers.Body, "declined"+strings.TrimSuffix(": "+want, ": ")+".") {
+				t.Errorf("%s: the customer hears %s", code, hers.Body)
+			}
+			if hers.Status != 200 || want == reasons[codeRefused] && strings.Contains(hers.Body, strings.TrimSuffix(code, "_card")) {
+				t.Errorf("%s: the customer gets %s: %d %s", code, path, hers.Status, hers.Body)
+			}
+			if shown := strings.NewReplacer("provider_silent", want).Replace(code); timeline && !strings.Contains(ours.Body, words(shown)) || !timeline && !strings.Contains(ours.Body, code) {
+				t.Errorf("%s: staff get %s: %s", code, path, ours.Body)
+			}
+		}
 	}
 }

@@ -64,9 +64,17 @@ var gateways = func() map[string]bool {
 	return names
 }()
 
+// audience is for whom is told.
+func (t *teller) audience() audience {
+	if t.staff {
+		return staffOnly
+	}
+	return everyone
+}
+
 // tell tells an event, if it is for whom is told.
 func (t *teller) tell(p *past) (h Happening, ok bool) {
-	text, to := sentence(t.order, p)
+	text, to := sentence(t.order, p, t.audience())
 	if !t.staff && to != everyone {
 		return h, false
 	}
@@ -140,7 +148,7 @@ func (t *teller) cause(p *past) *Cause {
 			return nil
 		}
 		by := &t.all[i]
-		if _, to := sentence(t.order, by); t.staff || to == everyone {
+		if _, to := sentence(t.order, by, t.audience()); t.staff || to == everyone {
 			c := &Cause{Kind: causeEvent, ID: by.id(), Type: by.kind}
 			if by.stream == p.stream && p.cause == c.ID {
 				c.Kind = causeDeadline // what an event of a stream leads to in the stream itself is its timer
