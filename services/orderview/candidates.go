@@ -96,7 +96,7 @@ func (l *listing) window(s *statement, placed, key string) {
 		}
 	}
 	if l.from != nil {
-		s.WriteString(" AND (" + placed + ", " + key + ") < (" + s.arg(l.from.placed) + ", " + s.arg(l.from.key) + ")")
+		s.WriteString(" AND (" + placed + ", " + key + ") < (" + s.arg(l.from.at) + ", " + s.arg(l.from.key) + ")")
 	}
 }
 

@@ -65,15 +65,15 @@ func (q *queries) list(ctx context.Context, f Filter, page *httpapi.PageParams, 
 		last, err = q.lookedAt(ctx, after, page.Limit)
 	}
 	if last != nil {
-		out.NextCursor = httpapi.EncodeCursor(f.key(), strconv.FormatInt(last.placed, 10), last.key)
+		out.NextCursor = httpapi.EncodeCursor(f.key(), strconv.FormatInt(last.at, 10), last.key)
 	}
 	return out, err
 }
 
-// place is where an order stands in a list.
+// place is where an order stands in a list, or what belongs to one.
 type place struct {
-	placed int64 // in microseconds
-	key    string
+	at  int64 // when it was placed or made, in microseconds
+	key string
 }
 
 // listing is a page of a list: what it is narrowed to, and the place that it goes on from.

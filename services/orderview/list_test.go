@@ -242,6 +242,35 @@ func TestEveryListGoesByAnIndex(t *testing.T) {
 	}
 }
 
+// TestEveryWorklistIsReadInTheOrderOfAnIndex: neither looked through nor sorted as a whole.
+func TestEveryWorklistIsReadInTheOrderOfAnIndex(t *testing.T) {
+	w := newWorld(t)
+	for _, of := range []struct {
+		table   string
+		filters [][2]string
+	}{
+		{shipmentsTable, nil},
+		{shipmentsTable, [][2]string{{"status", "created"}, {"location", ""}}},
+		{shipmentsTable, [][2]string{{"status", ""}, {"location", "main"}}},
+		{shipmentsTable, [][2]string{{"status", "created"}, {"location", "main"}}},
+		{returnsTable, [][2]string{{"status", ""}}},
+		{returnsTable, [][2]string{{"status", "open"}}},
+	} {
+		for _, from := range []*place{nil, {1, "x"}} {
+			s := worklistStatement(of.table, of.filters, from, 50)
+			err := w.Store.Query(t.Context(), "EXPLAIN QUERY PLAN "+s.String(), s.args, func(row projection.Row) error {
+				if step := row.Text(3); !strings.Contains(step, "USING INDEX") {
+					t.Errorf("%v: %s", of, step)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestAListThatMakesNoSenseIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.FoldAll(slices.Concat(w.life(1), w.life(2))...)

@@ -154,8 +154,11 @@ func (r *related) schema() []string {
 		r.payments.Schema(), r.fulfilments.Schema(), r.shipments.Schema(), r.returns.Schema(), r.discounts.Schema(),
 		fmt.Sprintf("CREATE INDEX %[1]s_attention ON %[1]s (key) WHERE attention <> ''", fulfilmentsTable),
 		fmt.Sprintf("CREATE INDEX %[1]s_order ON %[1]s (order_id)", shipmentsTable),
+		fmt.Sprintf("CREATE INDEX %[1]s_created ON %[1]s (created_at, key)", shipmentsTable),
+		fmt.Sprintf("CREATE INDEX %[1]s_location ON %[1]s (location, created_at, key)", shipmentsTable),
 		fmt.Sprintf("CREATE INDEX %[1]s_status ON %[1]s (status, created_at, key)", shipmentsTable),
 		fmt.Sprintf("CREATE INDEX %[1]s_order ON %[1]s (order_id)", returnsTable),
+		fmt.Sprintf("CREATE INDEX %[1]s_created ON %[1]s (created_at, key)", returnsTable),
 		fmt.Sprintf("CREATE INDEX %[1]s_status ON %[1]s (status, created_at, key)", returnsTable),
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -51,37 +50,26 @@ func worklist[T any](ctx context.Context, q *queries, p *httpapi.ReadParams, pag
 	if err := q.Fresh(ctx, p); err != nil {
 		return nil, err
 	}
-	var where, values []string
-	var args []any
+	key := table
 	for _, f := range filters {
-		values = append(values, f[1])
-		if f[1] != "" {
-			args = append(args, f[1])
-			where = append(where, f[0]+" = $"+strconv.Itoa(len(args)))
-		}
+		key += "\x00" + f[1]
 	}
-	key := strings.Join(append([]string{table}, values...), "\x00")
 	after, err := page.After(key, 2)
 	if err != nil {
 		return nil, err
 	}
+	var from *place
 	if after != nil {
 		created, err := strconv.ParseInt(after[0], 10, 64)
 		if err != nil {
 			return nil, fault.Invalid("bad_cursor", "the cursor does not belong to this list")
 		}
-		args = append(args, created, after[1])
-		where = append(where, fmt.Sprintf("(created_at, key) > ($%d, $%d)", len(args)-1, len(args)))
+		from = &place{created, after[1]}
 	}
-	condition := ""
-	if len(where) > 0 {
-		condition = " WHERE " + strings.Join(where, " AND ")
-	}
-	args = append(args, page.Limit+1)
+	s := worklistStatement(table, filters, from, page.Limit)
 	list := &httpapi.List[T]{Items: []T{}}
 	var lastCreated, lastKey string
-	err = q.Store.Query(ctx, "SELECT version, doc, created_at, key FROM "+table+condition+
-		" ORDER BY created_at, key LIMIT $"+strconv.Itoa(len(args)), args, func(row projection.Row) error {
+	err = q.Store.Query(ctx, s.String(), s.args, func(row projection.Row) error {
 		if len(list.Items) == page.Limit {
 			list.NextCursor = httpapi.EncodeCursor(key, lastCreated, lastKey)
 			return nil
@@ -92,6 +80,23 @@ func worklist[T any](ctx context.Context, q *queries, p *httpapi.ReadParams, pag
 		return err
 	})
 	return list, err
+}
+
+// worklistStatement reads a page and one document more. Filters are columns with their values; an empty value
+// is no filter.
+func worklistStatement(table string, filters [][2]string, from *place, limit int) *statement {
+	s := new(statement)
+	s.WriteString("SELECT version, doc, created_at, key FROM " + table + " WHERE true")
+	for _, f := range filters {
+		if f[1] != "" {
+			s.narrow(f[0]+" =", f[1])
+		}
+	}
+	if from != nil {
+		s.WriteString(" AND (created_at, key) > (" + s.arg(from.at) + ", " + s.arg(from.key) + ")")
+	}
+	s.WriteString(" ORDER BY created_at, key LIMIT " + s.arg(limit+1))
+	return s
 }
 
 // payment returns the payment of an order, if the caller may see it.
