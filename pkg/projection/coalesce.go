@@ -2,15 +2,16 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
 
 // Bounds of a Coalescer.
 const (
-	coalesceWidth   = 2                // reads under way at once: more would only be smaller
-	coalesceKeys    = 128              // keys of one read, so that nobody waits long for others' rows
-	coalesceTimeout = 10 * time.Second // of one read, which is nobody's own
+	coalesceWidth   = 2               // reads under way at once: more would only be smaller
+	coalesceKeys    = 128             // keys of one read, so that nobody waits long for others' rows
+	coalesceTimeout = 3 * time.Second // of one read, which is nobody's own
 )
 
 // Coalescer answers many callers who each ask for one key with few reads for many keys: callers
@@ -37,7 +38,8 @@ type call[T any] struct {
 }
 
 // NewCoalescer returns a coalescer of reads. A read gets different keys, at most 128, and returns what it
-// has found by key; it is called by two goroutines at once at most, and has 10 s.
+// has found by key; it is called by two goroutines at once at most, and has 3 s. If that
+// is too little, those who wait for the next read get an error too: a store that hangs is not waited for in turns.
 func NewCoalescer[T any](read func(ctx context.Context, keys []string) (map[string]T, error)) *Coalescer[T] {
 	return &Coalescer[T]{read: read, waiting: make(map[string]*call[T])}
 }
@@ -74,8 +76,23 @@ func (c *Coalescer[T]) work(ctx context.Context) {
 		if calls == nil {
 			return
 		}
-		c.answer(ctx, calls)
+		if err := c.answer(ctx, calls); errors.Is(err, context.DeadlineExceeded) {
+			c.refuse(&StoreError{Op: "read together", Err: err})
+		}
 	}
+}
+
+// refuse gives all who wait an error.
+func (c *Coalescer[T]) refuse(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, each := range c.queue {
+		delete(c.waiting, each.key)
+		each.err = err
+		close(each.done)
+	}
+	clear(c.queue)
+	c.queue = c.queue[:0]
 }
 
 // take returns the calls of the next read; nil, and there is one read less under way, if nobody waits.
@@ -97,8 +114,8 @@ func (c *Coalescer[T]) take() []*call[T] {
 	return calls
 }
 
-// answer reads the keys of some calls and answers all of them, whatever happens.
-func (c *Coalescer[T]) answer(ctx context.Context, calls []*call[T]) {
+// answer reads the keys of some calls and answers all of them, whatever happens; it returns the error they got.
+func (c *Coalescer[T]) answer(ctx context.Context, calls []*call[T]) error {
 	ctx, cancel := context.WithTimeout(ctx, coalesceTimeout)
 	defer cancel()
 	keys := make([]string, len(calls))
@@ -110,6 +127,7 @@ func (c *Coalescer[T]) answer(ctx context.Context, calls []*call[T]) {
 		each.val, each.err = found[each.key], err
 		close(each.done)
 	}
+	return err
 }
 
 // guarded reads, and makes a panic an error of those who have asked: others are not to end with it.

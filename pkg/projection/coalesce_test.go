@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -158,4 +159,29 @@ func TestACallerWhoLeavesTakesNobodyAlong(t *testing.T) {
 	g.pass <- nil
 	wg.Wait()
 	waitFor(t, c, "nothing is under way", func() bool { return c.under == 0 })
+}
+
+func TestAReadThatHangsIsNotWaitedForInTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewCoalescer(func(ctx context.Context, _ []string) (map[string]string, error) {
+			<-ctx.Done()
+			return nil, fmt.Errorf("the database hangs: %w", ctx.Err())
+		})
+		began, failed := time.Now(), make(chan error)
+		const callers = 5 * coalesceKeys
+		for i := range callers {
+			go func() {
+				_, err := c.Get(t.Context(), fmt.Sprint(i))
+				failed <- err
+			}()
+		}
+		for range callers {
+			if err := <-failed; !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(began); took != coalesceTimeout {
+			t.Errorf("the last one got an answer after %v", took)
+		}
+	})
 }
