@@ -31,7 +31,8 @@ type View interface {
 	// Sources are the topics that the view is fed by.
 	Sources() []Source
 
-	// Schema is the statements that make the view's tables, see Store.Migrate.
+	// Schema is the statements that make the view's tables, see Store.Migrate. Within a version none may be added:
+	// only the tables and columns that an SQL view was made of are seen under its name, until the next build takes over.
 	Schema(d Dialect) []string
 
 	// Fold collects what the record changes. An error or a panic breaks the record's key
