@@ -151,5 +151,12 @@ func (o *ProjectionObserver) Failed(err error) {
 	o.part.Missing(oneLine(err))
 }
 
+// Idle says that there is no such projection at the moment: what it was like last is no longer told.
+func (o *ProjectionObserver) Idle() {
+	o.queue.Set(0)
+	o.lag.Set(0)
+	o.brokens.Set(0)
+}
+
 // BrokenKeys implements projection.Observer.
 func (o *ProjectionObserver) BrokenKeys(n int) { o.brokens.Set(float64(n)) }

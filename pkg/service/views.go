@@ -1,9 +1,12 @@
 package service
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/orderlane/orderlane/pkg/daemon"
 	"github.com/orderlane/orderlane/pkg/projection"
 )
 
@@ -42,7 +45,7 @@ type viewObserver struct {
 	parts    readParts
 
 	live    projection.Observer
-	rebuild projection.Observer
+	rebuild *daemon.ProjectionObserver
 }
 
 func newViewObserver(p *Platform, name string, parts readParts) *viewObserver {
@@ -54,7 +57,7 @@ func newViewObserver(p *Platform, name string, parts readParts) *viewObserver {
 
 // observe returns the observer of a build: what it does is measured as the view's while it is the active one.
 func (o *viewObserver) observe(active func() bool) projection.Observer {
-	return &buildObserver{o, active}
+	return &buildObserver{view: o, active: active}
 }
 
 // told implements projection.BuildsOptions.Told.
@@ -78,6 +81,9 @@ func (o *viewObserver) told(r projection.Report) {
 	} else {
 		m.rate.WithLabelValues(o.name).Set(0)
 	}
+	if building == 0 {
+		o.rebuild.Idle()
+	}
 	if r.Ready {
 		o.parts.view.Ready()
 	} else {
@@ -100,13 +106,25 @@ func (o *viewObserver) verified(v projection.Verification) {
 type buildObserver struct {
 	view   *viewObserver
 	active func() bool
+
+	mu     sync.Mutex
+	broken int
+	was    bool // active, when it was last told of
 }
 
 func (o *buildObserver) now() projection.Observer {
-	if o.active() {
-		return o.view.live
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	is := o.active()
+	became := is && !o.was
+	o.was = is
+	if !is {
+		return o.view.rebuild
 	}
-	return o.view.rebuild
+	if became { // what is told of the view are another build's keys
+		o.view.live.BrokenKeys(o.broken)
+	}
+	return o.view.live
 }
 
 // Stepped implements projection.Observer.
@@ -116,4 +134,9 @@ func (o *buildObserver) Stepped(s projection.Stepped) { o.now().Stepped(s) }
 func (o *buildObserver) Failed(err error) { o.now().Failed(err) }
 
 // BrokenKeys implements projection.Observer.
-func (o *buildObserver) BrokenKeys(n int) { o.now().BrokenKeys(n) }
+func (o *buildObserver) BrokenKeys(n int) {
+	o.mu.Lock()
+	o.broken = n
+	o.mu.Unlock()
+	o.now().BrokenKeys(n)
+}
