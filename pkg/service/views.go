@@ -1,7 +1,7 @@
 package service
 
 import (
-	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -46,6 +46,7 @@ type viewObserver struct {
 
 	live    projection.Observer
 	rebuild *daemon.ProjectionObserver
+	shown   atomic.Pointer[buildObserver] // whose broken keys are those of live
 }
 
 func newViewObserver(p *Platform, name string, parts readParts) *viewObserver {
@@ -107,22 +108,15 @@ type buildObserver struct {
 	view   *viewObserver
 	active func() bool
 
-	mu     sync.Mutex
-	broken int
-	was    bool // active, when it was last told of
+	broken atomic.Int64
 }
 
 func (o *buildObserver) now() projection.Observer {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	is := o.active()
-	became := is && !o.was
-	o.was = is
-	if !is {
+	if !o.active() {
 		return o.view.rebuild
 	}
-	if became { // what is told of the view are another build's keys
-		o.view.live.BrokenKeys(o.broken)
+	if o.view.shown.Swap(o) != o {
+		o.view.live.BrokenKeys(int(o.broken.Load()))
 	}
 	return o.view.live
 }
@@ -135,8 +129,6 @@ func (o *buildObserver) Failed(err error) { o.now().Failed(err) }
 
 // BrokenKeys implements projection.Observer.
 func (o *buildObserver) BrokenKeys(n int) {
-	o.mu.Lock()
-	o.broken = n
-	o.mu.Unlock()
+	o.broken.Store(int64(n))
 	o.now().BrokenKeys(n)
 }
