@@ -85,7 +85,7 @@ func (l *listing) candidates(s *statement, d projection.Dialect, looks int) by {
 	return found
 }
 
-// window narrows to the range of time, and to what comes after the page before.
+// window narrows to the range of time, and to what comes after the page before and is looked at for this one.
 func (l *listing) window(s *statement, placed, key string) {
 	for _, bound := range []struct {
 		is string
@@ -97,6 +97,9 @@ func (l *listing) window(s *statement, placed, key string) {
 	}
 	if l.from != nil {
 		s.WriteString(" AND (" + placed + ", " + key + ") < (" + s.arg(l.from.at) + ", " + s.arg(l.from.key) + ")")
+	}
+	if l.to != nil {
+		s.WriteString(" AND (" + placed + ", " + key + ") >= (" + s.arg(l.to.at) + ", " + s.arg(l.to.key) + ")")
 	}
 }
 

@@ -60,9 +60,14 @@ func (q *queries) list(ctx context.Context, f Filter, page *httpapi.PageParams, 
 		}
 		after.filter.CustomerID = caller.ID
 	}
+	if after.looks(page.Limit) == maxLooked {
+		if after.to, err = q.lookUpTo(ctx, after); err != nil {
+			return nil, err
+		}
+	}
 	last, err := q.readList(ctx, after, page.Limit, out)
-	if err == nil && last == nil && after.looks(page.Limit) == maxLooked {
-		last, err = q.lookedAt(ctx, after, page.Limit)
+	if last == nil {
+		last = after.to
 	}
 	if last != nil {
 		out.NextCursor = httpapi.EncodeCursor(f.key(), strconv.FormatInt(last.at, 10), last.key)
@@ -80,6 +85,7 @@ type place struct {
 type listing struct {
 	filter Filter
 	from   *place // nil: from the start
+	to     *place // that it looks up to, with it; nil: to the end
 }
 
 func (f *Filter) after(page *httpapi.PageParams) (*listing, error) {
@@ -128,20 +134,18 @@ func (q *queries) readList(ctx context.Context, l *listing, limit int, out *http
 	return more, err
 }
 
-// lookedAt is the last order that was looked at for a page that is not full; nil if it was the last
-// of all.
-func (q *queries) lookedAt(ctx context.Context, l *listing, limit int) (last *place, err error) {
+// lookUpTo is the last order that is looked at for a page; nil if there are fewer behind the page before. It is
+// asked first, and the page goes no further, so that an order is looked at for one page, whatever
+// is placed meanwhile.
+func (q *queries) lookUpTo(ctx context.Context, l *listing) (last *place, err error) {
 	s := new(statement)
-	l.candidates(s, q.Store.Dialect(), l.looks(limit))
-	n := 0
+	s.WriteString("SELECT key, placed_at FROM (")
+	l.candidates(s, q.Store.Dialect(), maxLooked)
+	s.WriteString(") c ORDER BY placed_at DESC, key DESC LIMIT 1 OFFSET " + s.arg(maxLooked-1))
 	err = q.Store.Query(ctx, s.String(), s.args, func(row projection.Row) error {
-		n++
 		last = &place{row.Int(1), row.Text(0)}
 		return nil
 	})
-	if n < maxLooked {
-		return nil, err
-	}
 	return last, err
 }
 
@@ -167,7 +171,11 @@ func (s *statement) narrow(condition string, v any) {
 func (l *listing) statement(d projection.Dialect, limit int) (sql string, args []any) {
 	s := new(statement)
 	s.WriteString("SELECT o.key, o.version, o.placed_at, o.doc, m.status, f.doc FROM (")
-	by := l.candidates(s, d, l.looks(limit))
+	looks := l.looks(limit)
+	if looks == maxLooked {
+		looks *= 2 // where it ends is known, but not what has been placed since
+	}
+	by := l.candidates(s, d, looks)
 	s.WriteString(") c")
 	look := func(join, table, as, category string) {
 		key := "'" + category + "-' || substr(c.key, 7)"

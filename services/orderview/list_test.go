@@ -1,6 +1,7 @@
 package orderview
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/pkg/service"
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
 )
 
@@ -190,6 +192,50 @@ func TestAPageLooksAtSoManyOrdersOnly(t *testing.T) {
 				t.Errorf("by an index: %v on %d pages", got, pages)
 			}
 		})
+	}
+}
+
+// busy is a store in which something happens after its next query.
+type busy struct {
+	projection.Store
+	then func()
+}
+
+func (b *busy) Query(ctx context.Context, sql string, args []any, fn func(projection.Row) error) error {
+	err := b.Store.Query(ctx, sql, args, fn)
+	if then := b.then; then != nil {
+		b.then = nil
+		then()
+	}
+	return err
+}
+
+// TestAPageOfTwoFiltersHoldsAgainstOrdersThatArePlacedMeanwhile: what is looked at for a page is found by one
+// query, and read by another.
+func TestAPageOfTwoFiltersHoldsAgainstOrdersThatArePlacedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	store := &busy{Store: w.Store}
+	w.api = servicetest.NewAPI(t)
+	newQueries(&service.Reader{Store: store, Answers: w.Reader.Answers}, later).register(w.api.API)
+	place := func(from, to int) (records []kafka.Record) {
+		for n := from; n < to; n++ {
+			o := listedOrder{n: n, customer: ada.ID, number: fmt.Sprint("NUM-", n), skus: []string{"TEA-1"}, status: "placed", minute: n}
+			if n%700 == 300 {
+				o.status = "cancelled"
+			}
+			records = append(records, o.records(w)...)
+		}
+		return records
+	}
+	w.FoldAll(place(0, maxLooked+200)...)
+	var all []string
+	for n := 1700; n > 0; n -= 700 {
+		all = append(all, fmt.Sprint("NUM-", n))
+	}
+	more := place(maxLooked+200, maxLooked+350)
+	store.then = func() { w.FoldAll(more...) }
+	if got, _ := w.pages(staff, 200, "status=cancelled&sku=TEA-1"); !slices.Equal(got, all) {
+		t.Errorf("got %v, want %v", got, all)
 	}
 }
 
