@@ -89,6 +89,7 @@ func (q *queries) orderAsOf(ctx context.Context, id, asOf string, p *httpapi.Rea
 	}
 	left := then.addressFrom(now, personal)
 	o := then.show(caller.Staff())
+	o.NextActions = []string{}
 	o.AsOf = &AsOf{Time: at, LeftOut: left}
 	if o.Stale, err = q.staleOf(ctx, shownBy(all)); err != nil {
 		return nil, err

@@ -59,8 +59,8 @@ func TestAnOrderAsOfATimeIsWhatAViewOfThatTimeShowed(t *testing.T) {
 		}
 		then, version := w.earlier(views, seconds)
 		for _, as := range []httpapi.Caller{staff, ada} {
-			want := but(t, then.api.Get(as, "/v1/orders/"+orderID(1)))
-			if got := but(t, w.asOf(as, 1, after(seconds)), "as_of"); got != want {
+			want := but(t, then.api.Get(as, "/v1/orders/"+orderID(1)), "next_actions")
+			if got := but(t, w.asOf(as, 1, after(seconds)), "as_of", "next_actions"); got != want {
 				rt.Errorf("as of %s, %s sees\n%s\nwant\n%s", after(seconds), as.ID, got, want)
 			}
 			var o Order
@@ -113,8 +113,11 @@ func asOfVersions(t *testing.T, w *world) {
 		}
 	}
 	now, last := w.api.Get(ada, "/v1/orders/"+orderID(1)), w.asOf(ada, 1, "@3")
-	if but(t, now) != but(t, last, "as_of") {
+	if but(t, now, "next_actions") != but(t, last, "as_of", "next_actions") {
 		t.Errorf("as of its last version it is\n%s\nand now\n%s", last.Body, now.Body)
+	}
+	if first := w.asOf(ada, 1, "@1"); !strings.Contains(first.Body, `"next_actions":[]`) {
+		t.Errorf("what is past can be acted on: %s", first.Body)
 	}
 	if a := w.asOf(ada, 1, "@2"); a.Header.Get("ETag") == last.Header.Get("ETag") {
 		t.Errorf("two moments have the ETag %s", a.Header.Get("ETag"))

@@ -32,7 +32,7 @@ type Order struct {
 	WaitingFor    *string           `json:"waiting_for" doc:"What the order waits for, in words"`
 	WaitingUntil  *time.Time        `json:"waiting_until,omitempty" doc:"When something will be done about it"`
 	Attention     string            `json:"attention,omitempty" doc:"What staff have to do; for staff"`
-	NextActions   []string          `json:"next_actions" doc:"What the caller may do next"`
+	NextActions   []string          `json:"next_actions" doc:"What the caller may do next; nothing with as_of, since what is past is not acted on"`
 	AsOf          *AsOf             `json:"as_of,omitempty" doc:"There if it was asked how the order stood"`
 	Stale         *service.Stale    `json:"stale,omitempty" doc:"There if the view could not take up an event of this order"`
 
