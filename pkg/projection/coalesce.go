@@ -56,7 +56,7 @@ func (c *Coalescer[T]) Get(ctx context.Context, key string) (T, error) {
 		c.queue = append(c.queue, mine)
 		if c.under < coalesceWidth {
 			c.under++
-			go c.work(context.WithoutCancel(ctx))
+			go c.work()
 		}
 	}
 	c.mu.Unlock()
@@ -70,13 +70,13 @@ func (c *Coalescer[T]) Get(ctx context.Context, key string) (T, error) {
 }
 
 // work reads for those who wait, until nobody does.
-func (c *Coalescer[T]) work(ctx context.Context) {
+func (c *Coalescer[T]) work() {
 	for {
 		calls := c.take()
 		if calls == nil {
 			return
 		}
-		if err := c.answer(ctx, calls); errors.Is(err, context.DeadlineExceeded) {
+		if err := c.answer(calls); errors.Is(err, context.DeadlineExceeded) {
 			c.refuse(&StoreError{Op: "read together", Err: err})
 		}
 	}
@@ -115,8 +115,9 @@ func (c *Coalescer[T]) take() []*call[T] {
 }
 
 // answer reads the keys of some calls and answers all of them, whatever happens; it returns the error they got.
-func (c *Coalescer[T]) answer(ctx context.Context, calls []*call[T]) error {
-	ctx, cancel := context.WithTimeout(ctx, coalesceTimeout)
+// The read is nobody's own: it has nothing of a caller's context, which it would keep for as long as others come.
+func (c *Coalescer[T]) answer(calls []*call[T]) error {
+	ctx, cancel := context.WithTimeout(context.Background(), coalesceTimeout)
 	defer cancel()
 	keys := make([]string, len(calls))
 	for i, each := range calls {

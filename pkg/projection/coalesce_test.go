@@ -185,3 +185,14 @@ func TestAReadThatHangsIsNotWaitedForInTurns(t *testing.T) {
 		}
 	})
 }
+
+// TestAReadHasNothingOfItsCallers: it is for all of them, and the next ones.
+func TestAReadHasNothingOfItsCallers(t *testing.T) {
+	type mark struct{}
+	c := NewCoalescer(func(ctx context.Context, _ []string) (map[string]any, error) {
+		return map[string]any{"a": ctx.Value(mark{})}, nil
+	})
+	if got, err := c.Get(context.WithValue(t.Context(), mark{}, "the caller's"), "a"); got != nil || err != nil {
+		t.Errorf("a read knows of %v, %v", got, err)
+	}
+}
