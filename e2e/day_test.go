@@ -78,23 +78,37 @@ func (s *shopDay) openShop(t *testing.T) (crowd func() string) {
 		fleet.Look(t, s.c, fmt.Sprint("/v1/products/CROWD-", i), "is there", func(*struct{}) string { return "" })
 	}
 	done := make(chan string, 1)
+	router, chosen := s.router(t)
 	go func() {
-		_, out, errs := fleet.Run(t, nil, "demo", "--api", s.router(t), "--rate", "8", "--for", dayLasts.String())
+		_, out, errs := fleet.Run(t, nil, "demo", "--api", router, "--rate", "8", "--for", dayLasts.String())
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		done <- "the crowd: " + lines[len(lines)-1] + errs
 	}()
+	select { // what comes into the catalogue from now on is not the crowd's
+	case <-chosen:
+	case said := <-done:
+		t.Fatal(said)
+	}
 	return func() string { return <-done }
 }
 
-// router is the one address of the fleet, as a router in front of it has it.
-func (s *shopDay) router(t *testing.T) string {
+// router is the one address of the fleet, as a router in front of it has it. It tells when the catalogue
+// has been read through it.
+func (s *shopDay) router(t *testing.T) (url string, chosen <-chan struct{}) {
 	t.Helper()
+	read := make(chan struct{})
+	var once sync.Once
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host = "http", s.c.Address(r.In.Method, r.In.URL.Path)
+	}, ModifyResponse: func(a *http.Response) error {
+		if a.Request.URL.Path == "/v1/products" && a.StatusCode == http.StatusOK {
+			once.Do(func() { close(read) })
+		}
+		return nil
 	}, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)} // processes are killed
 	server := httptest.NewServer(proxy)
 	t.Cleanup(server.Close)
-	return server.URL
+	return server.URL, read
 }
 
 // shopDay is the shop on one day.
