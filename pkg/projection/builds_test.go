@@ -415,7 +415,7 @@ func TestWhereverAProcessDiesAnotherOneEndsTheSwap(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			for i := range 40 {
+			for i := range 24 {
 				if i == 3 {
 					if _, err := p.Rebuild(ctx); err != nil {
 						return err
@@ -424,7 +424,7 @@ func TestWhereverAProcessDiesAnotherOneEndsTheSwap(t *testing.T) {
 				if i == 5 {
 					w.more(2)
 				}
-				if i == 20 {
+				if i == 12 {
 					if _, err := p.Rollback(ctx); err != nil {
 						return err
 					}
@@ -436,7 +436,9 @@ func TestWhereverAProcessDiesAnotherOneEndsTheSwap(t *testing.T) {
 			return nil
 		}()
 		if !f.hit {
-			must(t, errors.Join(err, store.Close()))
+			must(t, err)
+			want(t, "builds of who does not die", states(t, newProcess(t, w, store, 1)), "1 active, 2 previous")
+			must(t, store.Close())
 			if n < 100 {
 				t.Fatalf("only %d points were met", n)
 			}
@@ -447,12 +449,15 @@ func TestWhereverAProcessDiesAnotherOneEndsTheSwap(t *testing.T) {
 		}
 		p := newProcess(t, w, store, 1)
 		w.more(3)
-		for range 30 {
-			must(t, p.turn())
+		ended := func() bool {
+			return slices.Contains([]string{"1 active", "1 previous, 2 active", "1 active, 2 previous"}, states(t, p))
 		}
-		if s := states(t, p); !slices.Contains([]string{"1 active", "1 previous, 2 active", "1 active, 2 previous"}, s) {
-			t.Fatalf("at point %d: builds %q", n, s)
+		for turns := 0; !ended(); turns++ {
+			if must(t, p.turn()); turns == 30 {
+				t.Fatalf("at point %d: builds %q", n, states(t, p))
+			}
 		}
+		must(t, p.turn())
 		want(t, fmt.Sprint("view after a death at point ", n), shown(t, p.Store(), p.view), reference(t, w, store, 2))
 		must(t, store.Close())
 	}
