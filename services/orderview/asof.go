@@ -61,6 +61,9 @@ func (q *queries) orderAsOf(ctx context.Context, id, asOf string, p *httpapi.Rea
 	if err := q.Fresh(ctx, p); err != nil {
 		return nil, err
 	}
+	if err := q.theirs(ctx, id); err != nil {
+		return nil, err
+	}
 	// What is personal is read first: were it read later, a new address could be taken for one
 	// that the history does not know to have changed.
 	personal, err := q.personalOf(ctx, orderCategory+"-"+id)

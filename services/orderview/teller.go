@@ -16,7 +16,8 @@ type teller struct {
 	staff    bool
 	provider string         // of the payment
 	all      []past         // as they were read
-	byID     map[string]int // events by id, and by the ids of the tasks that they asked for
+	byID     map[string]int // events by id
+	byTask   map[string]int // events by the ids of the tasks that they asked for; nil until one is looked for
 }
 
 // services are the names that services call themselves in what they ask of each other.
@@ -32,7 +33,7 @@ var services = func() map[string]bool {
 const maxTasks = 4
 
 func newTeller(order *document, all []past, staff bool) (*teller, error) {
-	t := &teller{order: order, staff: staff, all: append([]past(nil), all...), byID: make(map[string]int, 2*len(all))}
+	t := &teller{order: order, staff: staff, all: append([]past(nil), all...), byID: make(map[string]int, len(all))}
 	paid, err := foldPast(all, payments.Category, paymentFold)
 	if err != nil {
 		return nil, err
@@ -41,18 +42,31 @@ func newTeller(order *document, all []past, staff bool) (*teller, error) {
 		t.provider = p.doc.Provider
 	}
 	for i := range t.all {
-		p := &t.all[i]
-		id := p.id()
-		t.byID[id] = i
-		service := bus.ServiceOf(p.kind)
-		if !gateways[service] {
-			continue
-		}
-		for n := range maxTasks {
-			t.byID[bus.AskID(service, id, p.sent, n)] = i
-		}
+		t.byID[t.all[i].id()] = i
 	}
 	return t, nil
+}
+
+// find looks up the event that a cause is, or that asked for the task that it is.
+func (t *teller) find(cause string) (i int, known bool) {
+	if strings.Contains(cause, "/") { // <stream>/<version>
+		i, known = t.byID[cause]
+		return i, known
+	}
+	if t.byTask == nil {
+		t.byTask = make(map[string]int)
+		for i := range t.all {
+			service := bus.ServiceOf(t.all[i].kind)
+			if !gateways[service] {
+				continue
+			}
+			for n := range maxTasks {
+				t.byTask[bus.AskID(service, t.all[i].id(), t.all[i].sent, n)] = i
+			}
+		}
+	}
+	i, known = t.byTask[cause]
+	return i, known
 }
 
 // gateways are the services that have one: what it reports comes of a task, and that of an event.
@@ -140,7 +154,7 @@ func (t *teller) cause(p *past) *Cause {
 			}
 			return nil // not for customers; or not known, of an event before events said it
 		}
-		i, known := t.byID[p.cause]
+		i, known := t.find(p.cause)
 		if !known {
 			if t.staff && strings.Contains(p.cause, "/") {
 				return &Cause{Kind: causeEvent, ID: p.cause} // such as one of inventory

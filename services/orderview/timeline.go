@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderlane/orderlane/pkg/fault"
 	"github.com/orderlane/orderlane/pkg/httpapi"
+	"github.com/orderlane/orderlane/pkg/projection"
 	"github.com/orderlane/orderlane/pkg/service"
 )
 
@@ -58,6 +59,9 @@ func (q *queries) timeline(ctx context.Context, id string, page *httpapi.PagePar
 		return nil, err
 	}
 	if err := q.Fresh(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := q.theirs(ctx, id); err != nil {
 		return nil, err
 	}
 	all, err := pastOf(ctx, q.Store, id)
@@ -143,6 +147,23 @@ func (r *reached) in(all []past) (begin int, err error) {
 
 // timelineOf tells the cursors of timelines from those of lists.
 const timelineOf = "timeline of "
+
+// theirs refuses a customer another's order, before its whole history is read.
+func (q *queries) theirs(ctx context.Context, id string) error {
+	caller := httpapi.CallerOf(ctx)
+	if caller.Staff() {
+		return nil
+	}
+	customer := ""
+	err := q.Store.Query(ctx, "SELECT customer_id FROM "+ordersTable+" WHERE key = $1", []any{orderCategory + "-" + id}, func(row projection.Row) error {
+		customer = row.Text(0)
+		return nil
+	})
+	if err == nil && customer != caller.ID {
+		err = q.missing(ctx, id)
+	}
+	return err
+}
 
 // missing is why an order can't be shown.
 func (q *queries) missing(ctx context.Context, id string) error {

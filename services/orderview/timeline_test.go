@@ -1,6 +1,8 @@
 package orderview
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -19,6 +21,8 @@ import (
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/kafka"
 	"github.com/orderlane/orderlane/pkg/money"
+	"github.com/orderlane/orderlane/pkg/projection"
+	"github.com/orderlane/orderlane/pkg/service"
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
 )
 
@@ -235,6 +239,31 @@ func TestATimelineIsReadAnewIfMoreBecomesKnownOfItsPagesBefore(t *testing.T) {
 	status("an authorisation, to the customer", w.api.Get(ada, hers), 400)
 	if got := w.told(w.api.Get(staff, path)); len(got) != len(story) {
 		t.Errorf("read anew: %q", got)
+	}
+}
+
+// closed is a store whose histories nobody reads.
+type closed struct{ projection.Store }
+
+func (c closed) Query(ctx context.Context, sql string, args []any, fn func(projection.Row) error) error {
+	if strings.Contains(sql, historyTable) {
+		return errors.New("a history is read")
+	}
+	return c.Store.Query(ctx, sql, args, fn)
+}
+
+func TestTheHistoryOfAnothersOrderIsNotEvenRead(t *testing.T) {
+	w := newWorld(t)
+	w.Fold(w.story(1)...)
+	w.api = servicetest.NewAPI(t)
+	newQueries(&service.Reader{Store: closed{w.Store}, Answers: w.Reader.Answers}, later).register(w.api.API)
+	for _, path := range []string{"/timeline", "?as_of=@1"} {
+		if a := w.api.Get(bob, "/v1/orders/"+orderID(1)+path); a.Status != 404 {
+			t.Errorf("%s to another customer: %d %s", path, a.Status, a.Body)
+		}
+		if a := w.api.Get(ada, "/v1/orders/"+orderID(1)+path); a.Status != 500 {
+			t.Errorf("%s to its customer: %d %s", path, a.Status, a.Body)
+		}
 	}
 }
 
