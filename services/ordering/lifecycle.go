@@ -12,6 +12,9 @@ import (
 // A repeat of what is already so decides nothing and is no error.
 type Command interface{ decide(Order) ([]Event, error) }
 
+// maxMoves bounds how often an order is sent elsewhere: each time stays in its history.
+const maxMoves = 100
+
 // ChangeAddress sends an order elsewhere, until it is confirmed.
 type ChangeAddress struct {
 	ID      string
@@ -28,6 +31,8 @@ func (c ChangeAddress) decide(o Order) ([]Event, error) {
 	case o.Country != c.Address.Country:
 		return nil, fault.Conflict("country_fixed", "the order has the taxes of %s: cancel it, and place another one to %s", o.Country, c.Address.Country).
 			With("body.ship_to.country", "is not %s", o.Country)
+	case o.Moves >= maxMoves:
+		return nil, fault.Conflict("too_many_changes", "the order was sent elsewhere %d times already", maxMoves)
 	}
 	return []Event{AddressChanged{Country: c.Address.Country, Personal: &Personal{ShipTo: c.Address}}}, nil
 }

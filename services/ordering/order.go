@@ -17,6 +17,7 @@ type Order struct {
 	Lines    []Counts `json:"lines"`
 
 	Confirmed  bool                `json:"confirmed,omitzero"`
+	Moves      int                 `json:"moves,omitzero"`      // how often it was sent elsewhere
 	Cancelling []int               `json:"cancelling,omitzero"` // lines asked to be given up; from 1
 	Shipped    []string            `json:"shipped,omitzero"`    // shipments that were told of
 	Delivered  []string            `json:"delivered,omitzero"`
@@ -59,7 +60,7 @@ const (
 var Orders = &es.Aggregate[Order, Event, Command]{
 	Decider: es.Decider[Order, Event, Command]{
 		Category:     "order",
-		StateVersion: 2,
+		StateVersion: 3,
 		Initial:      func() Order { return Order{} },
 		Decide:       func(c Command, o Order) ([]Event, error) { return c.decide(o) },
 		Evolve:       func(e Event, o Order) Order { return e.evolve(o) },
@@ -287,7 +288,10 @@ func (e Placed) evolve(o Order) Order {
 	return o
 }
 
-func (e AddressChanged) evolve(o Order) Order { return o }
+func (e AddressChanged) evolve(o Order) Order {
+	o.Moves++
+	return o
+}
 
 func (e Confirmed) evolve(o Order) Order {
 	o.Status, o.Confirmed = StatusConfirmed, true

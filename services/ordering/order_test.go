@@ -96,6 +96,17 @@ func TestTheAddressOfAPlacedOrderChangesWithinItsCountry(t *testing.T) {
 	estest.Of(t, Orders).Given(placed).When(ChangeAddress{"1", away, Caller{ID: "s-1"}}).Refused(fault.Conflict("country_fixed", ""))
 }
 
+func TestAnOrderIsSentElsewhereSoManyTimesOnly(t *testing.T) {
+	given := []Event{placed}
+	for range maxMoves - 1 {
+		given = append(given, AddressChanged{Country: "GB"})
+	}
+	change := ChangeAddress{"1", home, Caller{ID: "c-42", Customer: true}}
+	changed := AddressChanged{Country: "GB", Personal: &Personal{ShipTo: home}}
+	estest.Of(t, Orders).Given(given...).When(change).Then(changed)
+	estest.Of(t, Orders).Given(append(given, changed)...).When(change).Refused(fault.Conflict("too_many_changes", ""))
+}
+
 func TestAForeignOrderIsNotThere(t *testing.T) {
 	change := ChangeAddress{"1", home, Caller{ID: "c-43", Customer: true}}
 	estest.Of(t, Orders).Given(placed).When(change).Refused(fault.NotFound("order", "1"))
