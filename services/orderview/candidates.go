@@ -63,7 +63,7 @@ func (l *listing) candidates(s *statement, d projection.Dialect, looks int) by {
 			s.narrow(condition, v)
 		}
 		l.window(s, "placed_at", "key")
-		s.WriteString(" ORDER BY placed_at DESC, key DESC LIMIT " + s.arg(looks))
+		s.WriteString(" ORDER BY placed_at DESC, key DESC LIMIT " + s.Arg(looks))
 	}
 	switch found {
 	case byQ:
@@ -72,7 +72,7 @@ func (l *listing) candidates(s *statement, d projection.Dialect, looks int) by {
 		s.WriteString("SELECT x.key AS key, x.placed_at AS placed_at FROM " + fulfilmentsTable + " y CROSS JOIN " + ordersTable +
 			" x WHERE y.attention <> '' AND x.key = 'order-' || substr(y.key, 12)")
 		l.window(s, "x.placed_at", "x.key")
-		s.WriteString(" ORDER BY x.placed_at DESC, x.key DESC LIMIT " + s.arg(looks))
+		s.WriteString(" ORDER BY x.placed_at DESC, x.key DESC LIMIT " + s.Arg(looks))
 	case byCustomer:
 		from(ordersTable, "customer_id =", f.CustomerID)
 	case bySKU:
@@ -96,10 +96,10 @@ func (l *listing) window(s *statement, placed, key string) {
 		}
 	}
 	if l.from != nil {
-		s.WriteString(" AND (" + placed + ", " + key + ") < (" + s.arg(l.from.at) + ", " + s.arg(l.from.key) + ")")
+		s.WriteString(" AND (" + placed + ", " + key + ") < (" + s.Arg(l.from.at) + ", " + s.Arg(l.from.key) + ")")
 	}
 	if l.to != nil {
-		s.WriteString(" AND (" + placed + ", " + key + ") >= (" + s.arg(l.to.at) + ", " + s.arg(l.to.key) + ")")
+		s.WriteString(" AND (" + placed + ", " + key + ") >= (" + s.Arg(l.to.at) + ", " + s.Arg(l.to.key) + ")")
 	}
 }
 
@@ -116,7 +116,7 @@ func (l *listing) matching(s *statement, d projection.Dialect, looks int) {
 			s.narrow("customer_id =", l.filter.CustomerID)
 		}
 		l.window(s, "placed_at", "key")
-		s.WriteString(" ORDER BY " + order + " LIMIT " + s.arg(looks) + ") q")
+		s.WriteString(" ORDER BY " + order + " LIMIT " + s.Arg(looks) + ") q")
 	}
 	one("placed_at DESC, key DESC", "customer_id =", q)
 	if number, ok := numbered(q); ok {
@@ -132,7 +132,7 @@ func (l *listing) matching(s *statement, d projection.Dialect, looks int) {
 		s.WriteString(" UNION ")
 		one("placed_at DESC, key DESC", "key =", orderCategory+"-"+id.String())
 	}
-	s.WriteString(") matching ORDER BY placed_at DESC, key DESC LIMIT " + s.arg(looks))
+	s.WriteString(") matching ORDER BY placed_at DESC, key DESC LIMIT " + s.Arg(looks))
 }
 
 // minNumber is how much of a number has to be known: of 32 letters, so that few numbers begin alike.

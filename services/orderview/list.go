@@ -141,8 +141,8 @@ func (q *queries) lookUpTo(ctx context.Context, l *listing) (last *place, err er
 	s := new(statement)
 	s.WriteString("SELECT key, placed_at FROM (")
 	l.candidates(s, q.Store.Dialect(), maxLooked)
-	s.WriteString(") c ORDER BY placed_at DESC, key DESC LIMIT 1 OFFSET " + s.arg(maxLooked-1))
-	err = q.Store.Query(ctx, s.String(), s.args, func(row projection.Row) error {
+	s.WriteString(") c ORDER BY placed_at DESC, key DESC LIMIT 1 OFFSET " + s.Arg(maxLooked-1))
+	err = q.Store.Query(ctx, s.String(), s.Args, func(row projection.Row) error {
 		last = &place{row.Int(1), row.Text(0)}
 		return nil
 	})
@@ -150,20 +150,11 @@ func (q *queries) lookUpTo(ctx context.Context, l *listing) (last *place, err er
 }
 
 // statement is SQL with its arguments.
-type statement struct {
-	strings.Builder
-	args []any
-}
-
-// arg adds an argument and returns its name.
-func (s *statement) arg(v any) string {
-	s.args = append(s.args, v)
-	return "$" + strconv.Itoa(len(s.args))
-}
+type statement struct{ projection.Statement }
 
 // narrow adds a condition on an argument.
 func (s *statement) narrow(condition string, v any) {
-	s.WriteString(" AND " + condition + " " + s.arg(v))
+	s.WriteString(" AND " + condition + " " + s.Arg(v))
 }
 
 // statement reads a page and one order more: it looks up the candidates one by one, which is told to
@@ -201,11 +192,11 @@ func (l *listing) statement(d projection.Dialect, limit int) (sql string, args [
 		s.narrow("o.status =", f.Status)
 	}
 	if f.SKU != "" && by != bySKU {
-		s.WriteString(" AND EXISTS (SELECT 1 FROM " + linesTable + " l WHERE l.sku = " + s.arg(f.SKU) + " AND l.placed_at = o.placed_at AND l.key = o.key)")
+		s.WriteString(" AND EXISTS (SELECT 1 FROM " + linesTable + " l WHERE l.sku = " + s.Arg(f.SKU) + " AND l.placed_at = o.placed_at AND l.key = o.key)")
 	}
 	if f.Stuck && by != byStuck {
 		s.WriteString(" AND f.attention <> ''")
 	}
-	s.WriteString(" ORDER BY c.placed_at DESC, c.key DESC LIMIT " + s.arg(limit+1))
-	return s.String(), s.args
+	s.WriteString(" ORDER BY c.placed_at DESC, c.key DESC LIMIT " + s.Arg(limit+1))
+	return s.String(), s.Args
 }

@@ -304,7 +304,7 @@ func TestEveryWorklistIsReadInTheOrderOfAnIndex(t *testing.T) {
 	} {
 		for _, from := range []*place{nil, {1, "x"}} {
 			s := worklistStatement(of.table, of.filters, from, 50)
-			err := w.Store.Query(t.Context(), "EXPLAIN QUERY PLAN "+s.String(), s.args, func(row projection.Row) error {
+			err := w.Store.Query(t.Context(), "EXPLAIN QUERY PLAN "+s.String(), s.Args, func(row projection.Row) error {
 				if step := row.Text(3); !strings.Contains(step, "USING INDEX") {
 					t.Errorf("%v: %s", of, step)
 				}

@@ -69,7 +69,7 @@ func worklist[T any](ctx context.Context, q *queries, p *httpapi.ReadParams, pag
 	s := worklistStatement(table, filters, from, page.Limit)
 	list := &httpapi.List[T]{Items: []T{}}
 	var lastCreated, lastKey string
-	err = q.Store.Query(ctx, s.String(), s.args, func(row projection.Row) error {
+	err = q.Store.Query(ctx, s.String(), s.Args, func(row projection.Row) error {
 		if len(list.Items) == page.Limit {
 			list.NextCursor = httpapi.EncodeCursor(key, lastCreated, lastKey)
 			return nil
@@ -93,9 +93,9 @@ func worklistStatement(table string, filters [][2]string, from *place, limit int
 		}
 	}
 	if from != nil {
-		s.WriteString(" AND (created_at, key) > (" + s.arg(from.at) + ", " + s.arg(from.key) + ")")
+		s.WriteString(" AND (created_at, key) > (" + s.Arg(from.at) + ", " + s.Arg(from.key) + ")")
 	}
-	s.WriteString(" ORDER BY created_at, key LIMIT " + s.arg(limit+1))
+	s.WriteString(" ORDER BY created_at, key LIMIT " + s.Arg(limit+1))
 	return s
 }
 

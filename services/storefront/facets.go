@@ -48,7 +48,7 @@ func (q *queries) count(ctx context.Context, words search, f *Filter, out *Produ
 		return ctx.Err()
 	}
 	out.Total, out.Facets = new(int64), &Facets{Categories: []CategoryCount{}}
-	err := q.Store.Query(ctx, s.String(), s.args, func(row projection.Row) error {
+	err := q.Store.Query(ctx, s.String(), s.Args, func(row projection.Row) error {
 		out.add(f, row.Text(0), row.Bool(1), row.Int(2))
 		return nil
 	})

@@ -28,7 +28,7 @@ func (f *Filter) key(words search) string {
 // where narrows a statement on products p and stock s.
 func (f *Filter) where(s *statement) {
 	if f.Category != "" {
-		s.WriteString(" AND p.category = " + s.arg(f.Category))
+		s.WriteString(" AND p.category = " + s.Arg(f.Category))
 	}
 	switch f.InStock {
 	case "true":
@@ -109,7 +109,7 @@ func (q *queries) list(ctx context.Context, f *Filter, counts bool, page *httpap
 	}
 	out := &Products{List: httpapi.List[Product]{Items: []Product{}}}
 	var last place
-	err = q.Store.Query(ctx, s.String(), s.args, func(row projection.Row) error {
+	err = q.Store.Query(ctx, s.String(), s.Args, func(row projection.Row) error {
 		if len(out.Items) == page.Limit {
 			out.NextCursor = last.cursor(key)
 			return nil
@@ -132,29 +132,16 @@ func (q *queries) list(ctx context.Context, f *Filter, counts bool, page *httpap
 }
 
 // statement is an SQL text under way, with its arguments.
-type statement struct {
-	strings.Builder
-	args []any
-}
-
-// arg adds an argument and returns how the text calls it.
-func (s *statement) arg(v any) string {
-	s.args = append(s.args, v)
-	return "$" + strconv.Itoa(len(s.args))
-}
-
-// limit adds a limit. It is an expression, since SQLite plans a statement anew for each value of a limit that it
-// sees, even the same one.
-func (s *statement) limit(n int) string { return "CAST(" + s.arg(n) + " AS BIGINT)" }
+type statement struct{ projection.Statement }
 
 // page is all products on sale, by SKU; none of them has a better place than another.
 func (s *statement) page(f *Filter, after *place, limit int) {
 	s.WriteString(selected + ", CAST(0 AS BIGINT), CAST(0 AS BIGINT) FROM " + productsTable + " p" + joinStock + " WHERE p.on_sale")
 	f.where(s)
 	if after != nil {
-		s.WriteString(" AND p.key > " + s.arg(after.key))
+		s.WriteString(" AND p.key > " + s.Arg(after.key))
 	}
-	s.WriteString(" ORDER BY p.key LIMIT " + s.limit(limit))
+	s.WriteString(" ORDER BY p.key LIMIT " + s.Arg(limit))
 }
 
 // results is what a search finds, the best first: tier after tier, up to the one that completes
@@ -172,21 +159,21 @@ func (s *statement) results(words search, d projection.Dialect, f *Filter, after
 		fmt.Fprintf(s, "SELECT * FROM (SELECT p.key AS key, CAST(%d AS BIGINT) AS tier, p.name_words AS name_words%s", i, s.found(tiers[i], d))
 		f.where(s)
 		if after != nil && i == from {
-			s.WriteString(" AND (p.name_words, p.key) > (CAST(" + s.arg(after.nameWords) + " AS BIGINT), " + s.arg(after.key) + ")")
+			s.WriteString(" AND (p.name_words, p.key) > (CAST(" + s.Arg(after.nameWords) + " AS BIGINT), " + s.Arg(after.key) + ")")
 		}
-		s.WriteString(" ORDER BY p.name_words, p.key LIMIT " + s.limit(limit) + ") AS t" + strconv.Itoa(i))
+		s.WriteString(" ORDER BY p.name_words, p.key LIMIT " + s.Arg(limit) + ") AS t" + strconv.Itoa(i))
 	}
-	s.WriteString(" LIMIT " + s.limit(limit) + ") " + selected + ", h.tier, h.name_words FROM page h CROSS JOIN " +
+	s.WriteString(" LIMIT " + s.Arg(limit) + ") " + selected + ", h.tier, h.name_words FROM page h CROSS JOIN " +
 		productsTable + " p" + joinStock + " WHERE p.key = h.key ORDER BY h.tier, h.name_words, h.key")
 }
 
 // found is the rest of a select from products p and stock s that a query of full text finds.
 func (s *statement) found(query string, d projection.Dialect) string {
 	if d == projection.Postgres {
-		return " FROM " + productsTable + " p" + joinStock + " WHERE p.lexemes @@ " + s.arg(query) + "::tsquery"
+		return " FROM " + productsTable + " p" + joinStock + " WHERE p.lexemes @@ " + s.Arg(query) + "::tsquery"
 	}
 	// The index says which products to look at (CROSS JOIN), and not the other way round. It is asked by a
 	// hidden column of its own name.
 	return " FROM " + indexTable + " w CROSS JOIN " + productsTable + " p ON p.id = w.rowid" + joinStock +
-		" WHERE w." + indexTable + " MATCH " + s.arg(query)
+		" WHERE w." + indexTable + " MATCH " + s.Arg(query)
 }
