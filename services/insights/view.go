@@ -47,6 +47,7 @@ type view struct {
 	orders   *projection.Rollup[order]
 	payments *projection.Rollup[payment]
 	products *projection.Documents[product]
+	streams  projection.Streams
 	projection.Parts
 }
 
@@ -62,6 +63,7 @@ func newView() *view {
 			Values:  func(row []any, _ string, p *product) []any { return append(row, p.SKU, p.Name, p.Category) },
 		}),
 	}
+	v.streams = projection.Streams{orderCategory: v.orders, payments.Category: v.payments, productCategory: v.products}
 	v.Parts = projection.Parts{v.orders, v.payments, v.products}
 	return v
 }
@@ -119,41 +121,14 @@ func (v *view) foldProduct(r *projection.Record) error {
 	return nil
 }
 
-// stream is what is kept of streams of one kind.
-type stream interface {
-	Forget(ctx context.Context, tx projection.Tx, key string) error
-	Version(ctx context.Context, q projection.Queryer, stream string) (int64, error)
-}
-
-// of returns what is kept of a stream's kind; nil for kinds that the view does not hold.
-func (v *view) of(key string) stream {
-	switch bus.ResourceOf(key).Type {
-	case orderCategory:
-		return v.orders
-	case payments.Category:
-		return v.payments
-	case productCategory:
-		return v.products
-	}
-	return nil
-}
-
 // Forget implements projection.View.
 func (v *view) Forget(ctx context.Context, tx projection.Tx, _, key string) error {
-	if kept := v.of(key); kept != nil {
-		return kept.Forget(ctx, tx, key)
-	}
-	return nil
+	return v.streams.Forget(ctx, tx, key)
 }
 
 // StreamVersion implements projection.View.
 func (v *view) StreamVersion(ctx context.Context, q projection.Queryer, key string) (version int64, held bool, err error) {
-	kept := v.of(key)
-	if kept == nil {
-		return 0, false, nil
-	}
-	version, err = kept.Version(ctx, q, key)
-	return version, true, err
+	return v.streams.StreamVersion(ctx, q, key)
 }
 
 // secondsKept is how long activity is kept by the second. Rates are those of the last hour.

@@ -31,6 +31,7 @@ type product struct {
 type view struct {
 	products *projection.Documents[product]
 	stock    *projection.Documents[stock]
+	streams  projection.Streams
 	projection.Parts
 }
 
@@ -43,6 +44,7 @@ func newView() *view {
 		Columns: columns,
 		Values:  func(row []any, key string, p *product) []any { return p.columns(row, key) },
 	})}
+	v.streams = projection.Streams{productCategory: v.products, inventory.Category: v.stock}
 	v.Parts = projection.Parts{v.products, v.stock}
 	return v
 }
@@ -118,15 +120,7 @@ func (v *view) Forget(ctx context.Context, tx projection.Tx, topic, key string) 
 
 // StreamVersion implements projection.View.
 func (v *view) StreamVersion(ctx context.Context, q projection.Queryer, stream string) (int64, bool, error) {
-	switch bus.ResourceOf(stream).Type {
-	case productCategory:
-		version, err := v.products.Version(ctx, q, stream)
-		return version, true, err
-	case inventory.Category:
-		version, err := v.stock.Version(ctx, q, stream)
-		return version, true, err
-	}
-	return 0, false, nil
+	return v.streams.StreamVersion(ctx, q, stream)
 }
 
 const productCategory = "product"
