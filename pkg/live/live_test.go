@@ -128,20 +128,7 @@ func (s *serving) Consume(ctx context.Context, topics []string, h kafka.BatchHan
 		}
 	}
 	defer c.Revoke()
-	for {
-		n, err := c.StepAny(-1)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.published:
-		}
-	}
+	return c.Follow(ctx, s.published)
 }
 
 func (s *serving) count(n int) {

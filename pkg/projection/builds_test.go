@@ -357,20 +357,7 @@ func TestABuildWithOtherBrokenKeysDoesNotTakeOver(t *testing.T) {
 func TestASwapThatTakesTooLongIsGivenUp(t *testing.T) {
 	w := newTopics()
 	p := newProcess(t, w, newMemStore(t), 1)
-	w.more(20)
-	must(t, p.turn())
-	_, err := p.Rebuild(t.Context())
-	must(t, err)
-	must(t, p.turn())
-	// More comes in before the active one is frozen, and nobody folds it for the other.
-	w.more(1)
-	must(t, p.fold(t.Context(), p.Running()[1]))
-	for range 2 {
-		p.now = p.now.Add(time.Second)
-		_, err = p.Look(t.Context())
-		must(t, err)
-	}
-	want(t, "builds", states(t, p), "1 active, 2 swapping")
+	swapping(t, w, p)
 	for range 10 {
 		p.now = p.now.Add(time.Second)
 		_, err := p.Look(t.Context())

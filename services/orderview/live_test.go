@@ -44,20 +44,7 @@ func (f following) Consume(ctx context.Context, topics []string, h kafka.BatchHa
 		return err
 	}
 	defer c.Revoke()
-	for {
-		n, err := c.StepAny(-1)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-f.published:
-		}
-	}
+	return c.Follow(ctx, f.published)
 }
 
 func newLiveWorld(t *testing.T, change ...func(*live.Options)) *liveWorld {

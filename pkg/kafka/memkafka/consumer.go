@@ -108,6 +108,24 @@ func (c *Consumer) StepAny(limit int) (int, error) {
 	return 0, nil
 }
 
+// Follow steps whatever waits, and again whenever more is told, until ctx ends or a step fails.
+func (c *Consumer) Follow(ctx context.Context, more <-chan struct{}) error {
+	for {
+		n, err := c.StepAny(-1)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-more:
+		}
+	}
+}
+
 // Waiting is how many records wait to be delivered.
 func (c *Consumer) Waiting(p kafka.Partition) int {
 	if c.current == nil {
