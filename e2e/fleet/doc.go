@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -97,13 +98,21 @@ func waitFor(what string, condition func() string) error {
 	}
 }
 
-// FreeAddress returns an address of 127.0.0.1 that nothing listens on. Its port is below the
-// range of outgoing connections, so that no client is given it before the server is.
+// lastPort is counted on for each address that is given out, from a random place: an address that a process is
+// about to listen on is not given to another one.
+var lastPort = sync.OnceValue(func() *atomic.Uint64 {
+	var port atomic.Uint64
+	port.Store(rand.Uint64N(1 << 32))
+	return &port
+})
+
+// FreeAddress returns an address of 127.0.0.1 that nothing listens on, and that was not given out lately. Its
+// port is below the range of outgoing connections, so that no client is given it before the server is.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	const lowest, highest, attempts = 10000, 20000, 200
 	for range attempts {
-		address := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(highest-lowest))
+		address := fmt.Sprintf("127.0.0.1:%d", lowest+lastPort().Add(1)%(highest-lowest))
 		l, err := net.Listen("tcp4", address)
 		if err != nil {
 			continue
