@@ -17,6 +17,11 @@ import (
 // maxStatements bounds the prepared statements of a connection. Views have some dozens.
 const maxStatements = 256
 
+// maxTries is how often a query is begun that finds the schema changed, before its first row. SQLite prepares such a one anew by itself,
+// but a virtual table, as a full-text index is, prepares statements of its own meanwhile: if another connection
+// changes the schema in between once more, as the drop of a build does table by table, SQLite gives up.
+const maxTries = 100
+
 // errNotText is what PostgreSQL says to such a text as well.
 var errNotText = errors.New("text is no UTF-8 or has a zero byte")
 
@@ -117,6 +122,14 @@ func bind(s *sqlite.Stmt, i int, v any) error {
 }
 
 func (c *conn) query(ctx context.Context, sql string, args []any, scan func(projection.Row) error) error {
+	for try := 1; ; try++ {
+		if err := c.try(ctx, sql, args, scan); try == maxTries || sqlite.ErrCode(err) != sqlite.ResultSchema {
+			return err
+		}
+	}
+}
+
+func (c *conn) try(ctx context.Context, sql string, args []any, scan func(projection.Row) error) error {
 	s, err := c.prepare(sql)
 	if err != nil {
 		return wrap("prepare "+sql, err)

@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"path/filepath"
 	"testing"
 
 	"zombiezen.com/go/sqlite"
@@ -50,4 +51,50 @@ func TestAStatementIsPreparedOnceWhateverItsParametersAre(t *testing.T) {
 	if n := page("x", 1) + page("y", 2); n != 2 || asked != 0 {
 		t.Errorf("%d rows, and %d questions, so it was prepared again", n, asked)
 	}
+}
+
+// TestASearchGoesOnWhileTheSchemaChanges: a full-text index prepares statements of its own.
+func TestASearchGoesOnWhileTheSchemaChanges(t *testing.T) {
+	store, err := Open(filepath.Join(t.TempDir(), "view.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	change := func(statements ...string) {
+		for _, sql := range statements {
+			err := store.Update(t.Context(), func(tx projection.Tx) error {
+				_, err := tx.Exec(t.Context(), sql)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	change("CREATE VIRTUAL TABLE words USING fts5 (name)", "INSERT INTO words VALUES ('tea')")
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				change("CREATE TABLE other (a TEXT)", "DROP TABLE other")
+			}
+		}
+	}()
+	for i := range 1000 {
+		n := 0
+		err := store.Query(t.Context(), "SELECT name FROM words WHERE words MATCH $1", []any{"te*"}, func(projection.Row) error {
+			n++
+			return nil
+		})
+		if err != nil || n != 1 {
+			t.Errorf("search %d finds %d: %v", i, n, err)
+			break
+		}
+	}
+	close(stop)
+	<-done
 }
