@@ -1,8 +1,10 @@
 package sqlitelog
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/google/uuid"
@@ -14,6 +16,9 @@ import (
 // than Options.BusyTimeout.
 var ErrBusy = errors.New("the database is in use by another process")
 
+// busyPause is how long a pragma waits that was refused.
+const busyPause = 5 * time.Millisecond
+
 // conn is one connection. Statements are prepared at first use and kept. A limit that is a parameter is written as a
 // sum (LIMIT ?+0): SQLite plans by the value of a bare one, and so prepares the statement anew whenever it is bound.
 type conn struct {
@@ -22,29 +27,45 @@ type conn struct {
 	secure bool
 }
 
-func open(path string, opts Options, flags sqlite.OpenFlags, pragmas ...string) (*conn, error) {
+func open(ctx context.Context, path string, opts Options, flags sqlite.OpenFlags, pragmas ...string) (*conn, error) {
 	c, err := sqlite.OpenConn(path, flags)
 	if err != nil {
 		return nil, explain(err)
 	}
 	c.SetBusyTimeout(opts.BusyTimeout)
 	for _, pragma := range pragmas {
-		if err := sqlitex.ExecuteTransient(c, "PRAGMA "+pragma, nil); err != nil {
+		if err := set(ctx, c, pragma, opts); err != nil {
 			return nil, errors.Join(explain(err), c.Close())
 		}
 	}
 	return &conn{Conn: c}, nil
 }
 
-func openWriter(path string, opts Options) (*conn, error) {
+// set executes a pragma. While another instance opens the same new database, the one for the journal's mode is
+// refused at once, whatever the busy timeout is, so that the two can't wait for each other.
+func set(ctx context.Context, c *sqlite.Conn, pragma string, opts Options) error {
+	for waited := time.Duration(0); ; waited += busyPause {
+		err := sqlitex.ExecuteTransient(c, "PRAGMA "+pragma, nil)
+		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || waited >= opts.BusyTimeout {
+			return err
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func openWriter(ctx context.Context, path string, opts Options) (*conn, error) {
 	// The checkpoint limit is 16 MiB of log: fewer, larger write-backs than the default 4 MiB.
-	return open(path, opts, sqlite.OpenReadWrite|sqlite.OpenCreate,
+	return open(ctx, path, opts, sqlite.OpenReadWrite|sqlite.OpenCreate,
 		"journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 4000",
 		fmt.Sprintf("cache_size = -%d", opts.CacheKiB), "temp_store = MEMORY")
 }
 
-func openReader(path string, opts Options) (*conn, error) {
-	return open(path, opts, sqlite.OpenReadOnly, "query_only = 1")
+func openReader(ctx context.Context, path string, opts Options) (*conn, error) {
+	return open(ctx, path, opts, sqlite.OpenReadOnly, "query_only = 1")
 }
 
 // explain puts a lock of another process into words.

@@ -78,7 +78,7 @@ func (o Options) withDefaults() Options {
 }
 
 func (l *Log) start(ctx context.Context) (*conn, error) {
-	c, err := openWriter(l.path, l.opts)
+	c, err := openWriter(ctx, l.path, l.opts)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (l *Log) write(ctx context.Context, what string, fn func(c *conn) error) er
 }
 
 // with lends fn a connection. One that can't end its transaction is opened anew next time.
-func (l *Log) with(ctx context.Context, from chan *conn, open func(string, Options) (*conn, error), fn func(*conn) error) (err error) {
+func (l *Log) with(ctx context.Context, from chan *conn, open func(context.Context, string, Options) (*conn, error), fn func(*conn) error) (err error) {
 	if err := errors.Join(l.watch.Err(), context.Cause(ctx)); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (l *Log) with(ctx context.Context, from chan *conn, open func(string, Optio
 		return err
 	}
 	if c == nil {
-		if c, err = open(l.path, l.opts); err != nil {
+		if c, err = open(ctx, l.path, l.opts); err != nil {
 			return err
 		}
 	}
