@@ -98,8 +98,8 @@ func (w *world) earlier(views map[int]*world, seconds float64) (then *world, ver
 }
 
 func TestAnOrderAsOfAVersionHasWhatHadHappenedByThen(t *testing.T) {
-	for name, open := range stores(t) {
-		t.Run(name, func(t *testing.T) { asOfVersions(t, newWorldIn(t, open())) })
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) { asOfVersions(t, newWorldIn(t, open(t))) })
 	}
 }
 
@@ -181,8 +181,8 @@ func TestAMomentThatCannotBeAskedForIsRefused(t *testing.T) {
 // TestWhatIsForgottenIsFoldedAnew: a repair takes back what a stream's events have written, and
 // folds them again.
 func TestWhatIsForgottenIsFoldedAnew(t *testing.T) {
-	for name, open := range stores(t) {
-		t.Run(name, func(t *testing.T) { forgetAndRefold(t, newWorldIn(t, open())) })
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) { forgetAndRefold(t, newWorldIn(t, open(t))) })
 	}
 }
 

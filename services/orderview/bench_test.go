@@ -1,6 +1,7 @@
 package orderview
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/e2e/realparts"
 	"github.com/orderlane/orderlane/pkg/kafka"
@@ -21,20 +24,19 @@ import (
 const (
 	benchOrders  = 20_000
 	benchCallers = 64 // at once
+	benchPlaced  = 100_000
 )
 
-// stores are the read stores, each empty.
-func stores(t testing.TB) map[string]func() projection.Store {
-	return map[string]func() projection.Store{
-		"sqlite": func() projection.Store {
-			s, err := sqlitestore.Open(t.TempDir()+"/view.db", sqlitestore.Options{})
-			return closing(t, s, err)
-		},
-		"postgres": func() projection.Store {
-			s, err := pgstore.Open(t.Context(), realparts.Postgres(t), "orderview", pgstore.Options{})
-			return closing(t, s, err)
-		},
-	}
+// stores open the read stores, each empty.
+var stores = map[string]func(t testing.TB) projection.Store{
+	"sqlite": func(t testing.TB) projection.Store {
+		s, err := sqlitestore.Open(t.TempDir()+"/view.db", sqlitestore.Options{})
+		return closing(t, s, err)
+	},
+	"postgres": func(t testing.TB) projection.Store {
+		s, err := pgstore.Open(t.Context(), realparts.Postgres(t), "orderview", pgstore.Options{})
+		return closing(t, s, err)
+	},
 }
 
 func closing(t testing.TB, s projection.Store, err error) projection.Store {
@@ -117,9 +119,9 @@ func ask(b *testing.B, api http.Handler, status int, header map[string]string, p
 // BenchmarkGetOrder asks for orders at random, and for one that has not changed: how many a second are
 // answered, without what HTTP itself costs.
 func BenchmarkGetOrder(b *testing.B) {
-	for name, open := range stores(b) {
+	for name, open := range stores {
 		b.Run(name, func(b *testing.B) {
-			api, _ := filled(b, open(), benchOrders)
+			api, _ := filled(b, open(b), benchOrders)
 			header := map[string]string{"Authorization": "Bearer " + api.Token(staff)}
 			etag := api.Get(staff, "/v1/orders/"+orderID(1)).Header.Get("ETag")
 			b.Run("any", func(b *testing.B) { ask(b, api, http.StatusOK, header, func() int { return rand.IntN(benchOrders) }) })
@@ -131,9 +133,9 @@ func BenchmarkGetOrder(b *testing.B) {
 
 // BenchmarkFold takes up the lives of orders: what one costs the view.
 func BenchmarkFold(b *testing.B) {
-	for name, open := range stores(b) {
+	for name, open := range stores {
 		b.Run(name, func(b *testing.B) {
-			w := newWorldIn(b, open())
+			w := newWorldIn(b, open(b))
 			n := 0
 			for b.Loop() {
 				b.StopTimer()
@@ -146,6 +148,30 @@ func BenchmarkFold(b *testing.B) {
 				b.StartTimer()
 				w.FoldAll(records...)
 				b.ReportMetric(float64((cpu()-before).Nanoseconds())/1e3/200, "cpu-us/order")
+			}
+		})
+	}
+}
+
+// BenchmarkFoldPlaced takes up orders that were placed, at ids by chance, as many as make a view grow out of the cache:
+// where each of them is written counts.
+func BenchmarkFoldPlaced(b *testing.B) {
+	for name, open := range stores {
+		b.Run(name, func(b *testing.B) {
+			w := newWorldIn(b, open(b))
+			n := 0
+			for b.Loop() {
+				b.StopTimer()
+				records := make([]kafka.Record, benchPlaced)
+				for i := range records {
+					n++
+					records[i] = w.placedAs(n, uuid.NewString(), fmt.Sprint("c-", n%5000), servicetest.Noon.Add(time.Duration(n)*10*time.Millisecond))
+				}
+				before := cpu()
+				b.StartTimer()
+				w.FoldAll(records...)
+				b.ReportMetric(float64((cpu()-before).Nanoseconds())/1e3/benchPlaced, "cpu-us/order")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/1e3/float64(n), "us/order")
 			}
 		})
 	}

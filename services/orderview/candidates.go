@@ -38,6 +38,9 @@ func (f *Filter) by() by {
 	return byTime
 }
 
+// reads reports whether the orders are found in their own table, so that they are read on the way.
+func (b by) reads() bool { return b == byTime || b == byCustomer || b == byStatus }
+
 // looks is how many orders are looked at for a page.
 func (l *listing) looks(limit int) int {
 	f, met := &l.filter, 0
@@ -52,20 +55,19 @@ func (l *listing) looks(limit int) int {
 	return maxLooked
 }
 
-// candidates selects key and placed_at of so many orders that meet the filter which they are found
-// by, and the range of time, newest first.
-func (l *listing) candidates(s *statement, d projection.Dialect, looks int) by {
+// candidates selects columns of so many orders that meet the filter which they are found by, and the
+// range of time, newest first: key and placed_at, or others too if by.reads.
+func (l *listing) candidates(s *statement, d projection.Dialect, columns string, looks int) {
 	f := &l.filter
-	found := f.by()
 	from := func(table, condition string, v any) {
-		s.WriteString("SELECT key, placed_at FROM " + table + " WHERE true")
+		s.WriteString("SELECT " + columns + " FROM " + table + " WHERE true")
 		if condition != "" {
 			s.narrow(condition, v)
 		}
 		l.window(s, "placed_at", "key")
 		s.WriteString(" ORDER BY placed_at DESC, key DESC LIMIT " + s.Arg(looks))
 	}
-	switch found {
+	switch f.by() {
 	case byQ:
 		l.matching(s, d, looks)
 	case byStuck:
@@ -82,7 +84,6 @@ func (l *listing) candidates(s *statement, d projection.Dialect, looks int) by {
 	case byTime:
 		from(ordersTable, "", nil)
 	}
-	return found
 }
 
 // window narrows to the range of time, and to what comes after the page before and is looked at for this one.

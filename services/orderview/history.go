@@ -3,6 +3,7 @@ package orderview
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/orderlane/orderlane/api/fulfilment"
@@ -15,10 +16,10 @@ import (
 	"github.com/orderlane/orderlane/pkg/projection"
 )
 
-// historyTable holds every event of an order's life as it was published, one row an event. The
-// order is the first part of the key, so that the rows of one order are beside each other; the
-// stream is the second, so that topics, which are not ordered relative to each other, write rows
-// of their own.
+// historyTable holds every event of an order's life as it was published, one row an event, in the order in which
+// they came. What finds them by their order has nothing of the event in it: it is written where chance will
+// have it. The stream is part of the key, so that topics, which are not ordered relative to each other, write rows of
+// their own; of a stream that is named after its order, that is its category only.
 var historyTable = projection.TableName(viewName, viewVersion, "history")
 
 // maxHistory bounds the events of one order that are read at once. An order of a hundred lines,
@@ -47,14 +48,20 @@ func newHistory() *history {
 	})}
 }
 
-func historySchema(d projection.Dialect) []string {
-	together := ""
-	if d == projection.SQLite {
-		together = " WITHOUT ROWID" // one tree, where the rows of an order are on the same pages
-	}
+func historySchema() []string {
 	return []string{fmt.Sprintf(`CREATE TABLE %s (order_id TEXT NOT NULL, stream TEXT NOT NULL, version BIGINT NOT NULL, at BIGINT NOT NULL,
 		type TEXT NOT NULL, caller TEXT NOT NULL, command TEXT NOT NULL, cause TEXT NOT NULL, event TEXT NOT NULL,
-		PRIMARY KEY (order_id, stream, version))%s`, historyTable, together)}
+		PRIMARY KEY (order_id, stream, version))`, historyTable)}
+}
+
+// within is how a stream is named among those of an order, and streamOf undoes that.
+func within(order, stream string) string { return strings.TrimSuffix(stream, "-"+order) }
+
+func streamOf(order, within string) string {
+	if strings.Contains(within, "-") {
+		return within
+	}
+	return within + "-" + order
 }
 
 // keep keeps an event, if it is part of an order's life.
@@ -74,7 +81,7 @@ func (h *history) keep(r *projection.Record) error {
 	default:
 		return nil
 	}
-	h.Upsert(order, r.Key, r.Version, timeOf(r.Record).UnixMicro(), r.Type, r.Header(bus.HeaderCaller),
+	h.Upsert(order, within(order, r.Key), r.Version, timeOf(r.Record).UnixMicro(), r.Type, r.Header(bus.HeaderCaller),
 		r.Header(bus.HeaderCausation), r.Header(bus.HeaderTrigger), string(r.Value))
 	return nil
 }
@@ -107,7 +114,7 @@ func (h *history) forget(ctx context.Context, tx projection.Tx, stream string) e
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, "DELETE FROM "+historyTable+" WHERE order_id = $1 AND stream = $2", order, stream)
+	_, err := tx.Exec(ctx, "DELETE FROM "+historyTable+" WHERE order_id = $1 AND stream = $2", order, within(order, stream))
 	return err
 }
 
@@ -116,8 +123,9 @@ func (*history) Forget(context.Context, projection.Tx, string) error { return ni
 
 // Version implements projection.Held for streams that are named after their order.
 func (*history) Version(ctx context.Context, q projection.Queryer, stream string) (version int64, err error) {
+	order := bus.ResourceOf(stream).ID
 	err = q.Query(ctx, "SELECT version FROM "+historyTable+" WHERE order_id = $1 AND stream = $2 ORDER BY version DESC LIMIT 1",
-		[]any{bus.ResourceOf(stream).ID, stream}, func(row projection.Row) error {
+		[]any{order, within(order, stream)}, func(row projection.Row) error {
 			version = row.Int(0)
 			return nil
 		})
@@ -151,7 +159,7 @@ func pastOf(ctx context.Context, q projection.Queryer, order string) ([]past, er
 		" WHERE order_id = $1 ORDER BY stream, version LIMIT $2", []any{order, maxHistory + 1}, func(row projection.Row) error {
 		sent := time.UnixMicro(row.Int(2)).UTC()
 		p := past{
-			stream: row.Text(0), version: row.Int(1), at: sent, kind: row.Text(3), caller: row.Text(4),
+			stream: streamOf(order, row.Text(0)), version: row.Int(1), at: sent, kind: row.Text(3), caller: row.Text(4),
 			command: row.Text(5), cause: row.Text(6), sent: sent, event: []byte(row.Text(7)),
 		}
 		if n := len(all); n > 0 && all[n-1].stream == p.stream && all[n-1].at.After(p.at) {

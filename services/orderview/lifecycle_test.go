@@ -145,9 +145,9 @@ func TestOnlyWhoPaysSeesWhatToPayWith(t *testing.T) {
 
 // TestAPaymentIsAsNewAsWhatTheCustomerCompletesItWith: who polls by entity tags or with a token gets it.
 func TestAPaymentIsAsNewAsWhatTheCustomerCompletesItWith(t *testing.T) {
-	for name, open := range stores(t) {
+	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
-			w := newWorldIn(t, open())
+			w := newWorldIn(t, open(t))
 			id := "payment-" + orderID(1)
 			p := payments.Progress{OrderID: orderID(1), Version: 1, Status: payments.StatusPending, Currency: "EUR"}
 			asked := w.of(payments.Service, id, 1, payments.TypePaymentRequested, payments.PaymentRequested{Progress: p, CustomerID: ada.ID, Method: "sandbox_3ds"})

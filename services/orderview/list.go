@@ -140,7 +140,7 @@ func (q *queries) readList(ctx context.Context, l *listing, limit int, out *http
 func (q *queries) lookUpTo(ctx context.Context, l *listing) (last *place, err error) {
 	s := new(statement)
 	s.WriteString("SELECT key, placed_at FROM (")
-	l.candidates(s, q.Store.Dialect(), maxLooked)
+	l.candidates(s, q.Store.Dialect(), "key, placed_at", maxLooked)
 	s.WriteString(") c ORDER BY placed_at DESC, key DESC LIMIT 1 OFFSET " + s.Arg(maxLooked-1))
 	err = q.Store.Query(ctx, s.String(), s.Args, func(row projection.Row) error {
 		last = &place{row.Int(1), row.Text(0)}
@@ -162,14 +162,22 @@ func (s *statement) narrow(condition string, v any) {
 func (l *listing) statement(d projection.Dialect, limit int) (sql string, args []any) {
 	s := new(statement)
 	s.WriteString("SELECT o.key, o.version, o.placed_at, o.doc, m.status, f.doc FROM (")
-	looks := l.looks(limit)
-	if looks == maxLooked {
-		looks *= 2 // where it ends is known, but not what has been placed since
+	looks, f := l.looks(limit), &l.filter
+	by := f.by()
+	from, read := "c", looks != maxLooked && by.reads()
+	if read { // what is found is the page
+		from = "o"
+		l.candidates(s, d, "key, version, placed_at, doc", looks)
+		s.WriteString(") o")
+	} else {
+		if looks == maxLooked {
+			looks *= 2 // where it ends is known, but not what has been placed since
+		}
+		l.candidates(s, d, "key, placed_at", looks)
+		s.WriteString(") c")
 	}
-	by := l.candidates(s, d, looks)
-	s.WriteString(") c")
 	look := func(join, table, as, category string) {
-		key := "'" + category + "-' || substr(c.key, 7)"
+		key := "'" + category + "-' || substr(" + from + ".key, 7)"
 		if d == projection.SQLite {
 			s.WriteString(" " + join + " JOIN " + table + " " + as + " ON " + as + ".key = " + key)
 			return
@@ -180,11 +188,12 @@ func (l *listing) statement(d projection.Dialect, limit int) (sql string, args [
 		}
 		s.WriteString(" " + join + " JOIN LATERAL (SELECT * FROM " + table + " WHERE key = " + key + " LIMIT 1) " + as + on)
 	}
-	look("CROSS", ordersTable, "o", orderCategory)
+	if !read {
+		look("CROSS", ordersTable, "o", orderCategory)
+	}
 	look("LEFT", paymentsTable, "m", payments.Category)
 	look("LEFT", fulfilmentsTable, "f", "fulfilment")
 	s.WriteString(" WHERE true")
-	f := &l.filter
 	if f.CustomerID != "" && by != byCustomer {
 		s.narrow("o.customer_id =", f.CustomerID)
 	}
@@ -197,6 +206,6 @@ func (l *listing) statement(d projection.Dialect, limit int) (sql string, args [
 	if f.Stuck && by != byStuck {
 		s.WriteString(" AND f.attention <> ''")
 	}
-	s.WriteString(" ORDER BY c.placed_at DESC, c.key DESC LIMIT " + s.Arg(limit+1))
+	s.WriteString(" ORDER BY " + from + ".placed_at DESC, " + from + ".key DESC LIMIT " + s.Arg(limit+1))
 	return s.String(), s.Args
 }

@@ -131,9 +131,9 @@ func (w *world) pages(as httpapi.Caller, limit int, query string) (numbers []str
 
 func TestAListHoldsWhatItsFiltersLeaveNewestFirst(t *testing.T) {
 	all := someOrders(120)
-	for name, open := range stores(t) {
+	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
-			w := newWorldIn(t, open())
+			w := newWorldIn(t, open(t))
 			for i := range all {
 				w.FoldAll(all[i].records(w)...)
 			}
@@ -164,9 +164,9 @@ func TestAListHoldsWhatItsFiltersLeaveNewestFirst(t *testing.T) {
 // TestAPageLooksAtSoManyOrdersOnly: of two filters that leave few orders together, one is met by an
 // index and the other by looking.
 func TestAPageLooksAtSoManyOrdersOnly(t *testing.T) {
-	for name, open := range stores(t) {
+	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
-			w := newWorldIn(t, open())
+			w := newWorldIn(t, open(t))
 			all := make([]listedOrder, maxLooked+100)
 			var records []kafka.Record
 			for n := range all {
@@ -241,9 +241,9 @@ func TestAPageOfTwoFiltersHoldsAgainstOrdersThatArePlacedMeanwhile(t *testing.T)
 
 // TestWhatIsNoNumberFindsNone: in particular, blanks are not the beginning of every number.
 func TestWhatIsNoNumberFindsNone(t *testing.T) {
-	for name, open := range stores(t) {
+	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
-			w := newWorldIn(t, open())
+			w := newWorldIn(t, open(t))
 			w.FoldAll(slices.Concat(w.life(1), w.life(2))...)
 			for _, q := range []string{"   ", "  N", " N- ", "€€€", "N-%", "~~~"} {
 				if got, _ := w.pages(staff, 50, "q="+url.QueryEscape(q)); len(got) != 0 {

@@ -16,9 +16,9 @@ import (
 // TestWhoAsksAtOnceGetsTheirOwnOrder: reads are put together, answers are not.
 func TestWhoAsksAtOnceGetsTheirOwnOrder(t *testing.T) {
 	const orders, callers = 40, 16
-	for name, open := range stores(t) {
+	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
-			w := newWorldIn(t, open())
+			w := newWorldIn(t, open(t))
 			for n := range orders {
 				w.FoldAll(w.life(n)...)
 			}
@@ -50,9 +50,9 @@ func TestWhoAsksAtOnceGetsTheirOwnOrder(t *testing.T) {
 
 // TestAnOrderHasAllItsShipmentsAndReturnsInOrder: they are read as one text each.
 func TestAnOrderHasAllItsShipmentsAndReturnsInOrder(t *testing.T) {
-	for name, open := range stores(t) {
+	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
-			w := newWorldIn(t, open())
+			w := newWorldIn(t, open(t))
 			w.Fold(w.life(1)...)
 			later := servicetest.Noon.Add(-1) // made before the one that life has
 			items := []shipping.Item{{Line: 1, SKU: "TEA 001\n\"x\"", Quantity: 1}}

@@ -120,9 +120,9 @@ func TestATimelineTellsStaffWhoDidWhatAndWhy(t *testing.T) {
 		"11 provider sandbox: 12.99 EUR was taken for 1 × TEA-001. (callback)",
 		"12 service fulfilment: 1 × TEA-001 left for the customer; the rest is still to come. (event shipment-1/2)",
 	}
-	for name, open := range stores(t) {
+	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
-			w := newWorldIn(t, open())
+			w := newWorldIn(t, open(t))
 			w.Fold(w.story(1)...)
 			if got := w.told(w.api.Get(staff, "/v1/orders/"+orderID(1)+"/timeline")); !slices.Equal(got, want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

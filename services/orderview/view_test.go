@@ -68,9 +68,13 @@ func (w *world) record(topic string, n int, version int64, eventType string, bod
 }
 
 func (w *world) placed(n int, customer string) kafka.Record {
-	return w.event(n, 1, ordering.TypeOrderPlaced, ordering.OrderPlaced{
-		OrderID: orderID(n), Version: 1, Number: fmt.Sprint("N-", n), CustomerID: customer, Status: ordering.StatusPlaced,
-		PaymentStatus: ordering.PaymentPending, Currency: "EUR", PlacedAt: servicetest.Noon.Add(time.Duration(n/2) * time.Minute), Country: "GB",
+	return w.placedAs(n, orderID(n), customer, servicetest.Noon.Add(time.Duration(n/2)*time.Minute))
+}
+
+func (w *world) placedAs(n int, id, customer string, at time.Time) kafka.Record {
+	return w.of(ordering.Service, orderCategory+"-"+id, 1, ordering.TypeOrderPlaced, ordering.OrderPlaced{
+		OrderID: id, Version: 1, Number: fmt.Sprint("N-", n), CustomerID: customer, Status: ordering.StatusPlaced,
+		PaymentStatus: ordering.PaymentPending, Currency: "EUR", PlacedAt: at, Country: "GB",
 		Lines:  []ordering.Line{{Line: 1, SKU: "TEA-001", Quantity: 2, UnitPrice: 1299, Total: 2598}},
 		Totals: ordering.Totals{Lines: 2598, Total: 2598},
 	})

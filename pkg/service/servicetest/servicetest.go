@@ -194,7 +194,7 @@ func (v *View) Fold(records ...kafka.Record) {
 }
 
 // foldBatch is how many records FoldAll takes from a partition at once.
-const foldBatch = 500
+const foldBatch = 4000
 
 // FoldAll publishes records and folds them in batches, for tests that need many: in the order of
 // their partitions, and in none between them.
