@@ -134,6 +134,11 @@ func (b *bench) parse(args []string) ([]string, error) {
 	if b.lasting < time.Second {
 		return nil, errors.New("a load lasts a second at least")
 	}
+	if b.profiles != "" {
+		if err := os.MkdirAll(b.profiles, 0o750); err != nil {
+			return nil, err
+		}
+	}
 	if *only == "" {
 		return names, nil
 	}
