@@ -31,14 +31,14 @@ func list(ctx context.Context, q projection.Queryer, sql, by string, limit int) 
 	orders := []orderview.Order{}
 	err := q.Query(ctx, sql, []any{by, limit}, func(row projection.Row) error {
 		if n := len(orders); n == 0 || orders[n-1].ID != row.Text(0) {
-			o := orderview.Order{
+			o := orderview.Order{PaymentStatus: payments.Status(row.Text(5)), Version: 1, OrderFacts: orderview.OrderFacts{
 				ID: row.Text(0), Number: row.Text(1), CustomerID: row.Text(2), Status: ordering.Status(row.Text(3)), Reason: row.Text(4),
-				PaymentStatus: payments.Status(row.Text(5)), Currency: row.Text(6), PlacedAt: time.UnixMicro(row.Int(7)).UTC(), Version: 1,
+				Currency: row.Text(6), PlacedAt: time.UnixMicro(row.Int(7)).UTC(),
 				Delivery: row.Text(8), Totals: ordering.Totals{
 					Lines: row.Int(9), Delivery: row.Int(10), Discount: row.Int(11), Tax: row.Int(12), Total: row.Int(13), DeliveryTax: row.Int(14),
 				},
 				NextActions: []string{},
-			}
+			}}
 			if o.Status == ordering.StatusDelivered {
 				o.NextActions = append(o.NextActions, "return")
 			}

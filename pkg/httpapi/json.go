@@ -20,7 +20,7 @@ var strict = json.RejectUnknownMembers(true)
 
 var output = json.Deterministic(true)
 
-func marshal(w io.Writer, v any) error { return json.MarshalWrite(w, v, output) }
+func writeJSON(w io.Writer, v any) error { return json.MarshalWrite(w, v, output) }
 
 // unmarshal reads strict JSON. Its errors are *decodeError: nothing of our Go types shows.
 func unmarshal(data []byte, v any) error {

@@ -146,7 +146,7 @@ func (q *queries) personalOf(ctx context.Context, stream string) (p personal, er
 // addressFrom completes an order as it stood by where it goes now, if that has not changed since;
 // else it says that this is left out.
 func (w *whole) addressFrom(now *whole, p personal) (left []string) {
-	same := w.order.doc.PersonalDue == now.order.doc.PersonalDue && p.version >= now.order.doc.PersonalDue && p.version <= now.order.version
+	same := w.order.doc.Kept.PersonalDue == now.order.doc.Kept.PersonalDue && p.version >= now.order.doc.Kept.PersonalDue && p.version <= now.order.version
 	var data ordering.Personal
 	if !same || p.data == "" || bus.Decode([]byte(p.data), &data) != nil {
 		return []string{"ship_to"}

@@ -32,15 +32,15 @@ func orderFold(r *projection.Record) (func(*document) error, error) {
 	switch r.Type {
 	case ordering.TypeOrderPlaced:
 		return folding(r, func(d *document, e *ordering.OrderPlaced) {
-			*d = document{
+			*d = document{OrderFacts: OrderFacts{
 				ID: e.OrderID, Number: e.Number, CustomerID: e.CustomerID, Status: e.Status,
-				Currency: e.Currency, PlacedAt: e.PlacedAt, Delivery: e.Delivery, PaymentMethod: e.PaymentMethod,
-				Lines: newLines(e.Lines), Totals: e.Totals, PersonalDue: e.Version,
-			}
+				Currency: e.Currency, PlacedAt: e.PlacedAt, Delivery: e.Delivery, Lines: newLines(e.Lines), Totals: e.Totals,
+			}}
+			d.Kept.PersonalDue = e.Version
 		})
 	case ordering.TypeOrderAddressChanged:
 		return folding(r, func(d *document, e *ordering.OrderAddressChanged) {
-			d.Status, d.PersonalDue = e.Status, e.Version
+			d.Status, d.Kept.PersonalDue = e.Status, e.Version
 		})
 	case ordering.TypeOrderConfirmed, ordering.TypeOrderCancelRequested, ordering.TypeReturnRequested:
 		return folding(r, func(d *document, e *ordering.Change) { d.Status = e.Status })
@@ -85,28 +85,28 @@ func paymentFold(r *projection.Record) (func(*payment) error, error) {
 	return folding(r, func(p *payment, e *paymentEvent) {
 		p.OrderID, p.Status, p.Currency, p.Balance = e.OrderID, e.Status, e.Currency, e.Balance
 		if e.Status != payments.StatusRequiresAction {
-			p.PersonalDue = 0
+			p.Kept.PersonalDue = 0
 		}
 		for _, posting := range e.Ledger {
-			if p.Ledger == nil {
-				p.Ledger = make(map[payments.Account]int64)
+			if p.Staff.Ledger == nil {
+				p.Staff.Ledger = make(map[payments.Account]int64)
 			}
-			p.Ledger[posting.Account] += posting.Amount
+			p.Staff.Ledger[posting.Account] += posting.Amount
 		}
 		switch r.Type {
 		case payments.TypePaymentRequested:
-			p.CustomerID, p.Method, p.Provider, p.Failure = e.CustomerID, e.Method, e.Provider, ""
+			p.Kept.CustomerID, p.Method, p.Staff.Provider, p.Staff.Failure = e.CustomerID, e.Method, e.Provider, ""
 			if p.Amount == 0 {
 				p.Amount = e.Amount.Amount
 			}
 		case payments.TypePaymentActionRequired:
-			p.PersonalDue = e.Version
+			p.Kept.PersonalDue = e.Version
 		case payments.TypePaymentAuthorized:
-			p.ProviderRef, p.ExpiresAt, p.Failure = e.ProviderRef, e.ExpiresAt, ""
+			p.Staff.ProviderRef, p.Staff.ExpiresAt, p.Staff.Failure = e.ProviderRef, e.ExpiresAt, ""
 		case payments.TypePaymentCaptured, payments.TypePaymentRefunded:
-			p.Failure = ""
+			p.Staff.Failure = ""
 		case payments.TypePaymentDeclined, payments.TypePaymentCaptureFailed, payments.TypePaymentRefundFailed:
-			p.Failure = e.Code
+			p.Staff.Failure = e.Code
 		}
 	})
 }
@@ -114,20 +114,27 @@ func paymentFold(r *projection.Record) (func(*payment) error, error) {
 // processFold is what an event of fulfilment changes in an order's process.
 func processFold(r *projection.Record) (func(*process) error, error) {
 	return folding(r, func(p *process, e *fulfilment.LineMoved) {
-		*p = process{
-			OrderID: e.OrderID, Step: e.Step, WaitingFor: e.WaitingFor, Until: e.Until, Attention: e.Attention, Ended: e.Ended, Stock: p.Stock,
+		stock := p.Kept.Stock
+		*p = process{}
+		if e.WaitingFor != "" {
+			p.WaitingFor = &e.WaitingFor
 		}
-		stock, moved := stockOf[r.Type]
+		p.WaitingUntil = e.Until
+		to, moved := stockOf[r.Type]
 		switch {
 		case !moved:
-		case stock == "":
-			delete(p.Stock, e.Line)
+		case to == "":
+			delete(stock, e.Line)
 		default:
-			if p.Stock == nil {
-				p.Stock = make(map[int]string)
+			if stock == nil {
+				stock = make(map[int]string)
 			}
-			p.Stock[e.Line] = stock
+			stock[e.Line] = to
 		}
+		if e.Ended {
+			stock = nil
+		}
+		p.Kept = processKept{OrderID: e.OrderID, Step: e.Step, Attention: e.Attention, Ended: e.Ended, Stock: stock}
 	})
 }
 
@@ -136,10 +143,10 @@ func shipmentFold(r *projection.Record) (func(*shipment) error, error) {
 	switch r.Type {
 	case shipping.TypeShipmentCreated:
 		return folding(r, func(s *shipment, e *shipping.ShipmentCreated) {
-			*s = shipment{
-				ID: e.ShipmentID, OrderID: e.OrderID, CustomerID: e.CustomerID, Status: e.Status, Location: e.Location,
-				Items: e.Items, CreatedAt: e.At, ChangedAt: e.At,
-			}
+			*s = shipment{ShipmentFacts: ShipmentFacts{
+				ID: e.ShipmentID, OrderID: e.OrderID, Status: e.Status, Location: e.Location, Items: e.Items, CreatedAt: e.At, ChangedAt: e.At,
+			}}
+			s.Kept.CustomerID = e.CustomerID
 		})
 	case shipping.TypeShipmentDispatched:
 		return folding(r, func(s *shipment, e *shipping.ShipmentDispatched) {
@@ -151,7 +158,7 @@ func shipmentFold(r *projection.Record) (func(*shipment) error, error) {
 		return folding(r, func(s *shipment, e *shipping.ShipmentCancelled) {
 			s.ID, s.OrderID, s.Status, s.Items, s.ChangedAt = e.ShipmentID, e.OrderID, e.Status, e.Left, e.At
 			if s.CreatedAt.IsZero() { // given up before it was made
-				s.CustomerID, s.CreatedAt = e.CustomerID, e.At
+				s.Kept.CustomerID, s.CreatedAt = e.CustomerID, e.At
 			}
 		})
 	}
@@ -163,10 +170,11 @@ func returnFold(r *projection.Record) (func(*goodsBack) error, error) {
 	switch r.Type {
 	case shipping.TypeReturnOpened:
 		return folding(r, func(b *goodsBack, e *shipping.ReturnOpened) {
-			*b = goodsBack{
-				ID: e.ReturnID, OrderID: e.OrderID, CustomerID: e.CustomerID, Status: e.Status, Location: e.Location,
-				Items: e.Items, CreatedAt: e.At, ChangedAt: e.At,
-			}
+			*b = goodsBack{ReturnFacts: ReturnFacts{
+				ID: e.ReturnID, OrderID: e.OrderID, Status: e.Status, Location: e.Location, Items: e.Items, Received: []shipping.ReceivedItem{},
+				CreatedAt: e.At, ChangedAt: e.At,
+			}}
+			b.Kept.CustomerID = e.CustomerID
 		})
 	case shipping.TypeReturnReceived:
 		return folding(r, func(b *goodsBack, e *shipping.ReturnReceived) {

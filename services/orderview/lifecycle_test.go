@@ -78,7 +78,7 @@ func TestAnOrderIsShownWithAllThatBelongsToIt(t *testing.T) {
 	if o.Status != "partially_shipped" || o.PaymentStatus != "authorized" || o.Lines[0].Fulfilment != (Fulfilment{Allocated: 1, Dispatched: 1}) {
 		t.Errorf("status %s, payment %s, lines %+v", o.Status, o.PaymentStatus, o.Lines)
 	}
-	if o.WaitingFor == nil || *o.WaitingFor != "1 unit to be dispatched" || o.WaitingUntil == nil || o.Attention != "" {
+	if o.WaitingFor == nil || *o.WaitingFor != "1 unit to be dispatched" || o.WaitingUntil.IsZero() || o.Attention != "" {
 		t.Errorf("waits for %v until %v, and staff has to %q", o.WaitingFor, o.WaitingUntil, o.Attention)
 	}
 	if len(o.Shipments) != 1 || o.Shipments[0].Carrier != "DHL" || o.Shipments[0].Status != "dispatched" {

@@ -13,38 +13,49 @@ import (
 
 // Order is an order as clients see it.
 type Order struct {
-	ID            string            `json:"id"`
-	Number        string            `json:"number" doc:"For people: short, speakable, unique"`
-	CustomerID    string            `json:"customer_id"`
-	Status        ordering.Status   `json:"status"`
-	Reason        string            `json:"reason,omitempty" doc:"Why it was rejected, or could not be cancelled"`
-	PaymentStatus payments.Status   `json:"payment_status"`
-	Currency      string            `json:"currency"`
-	PlacedAt      time.Time         `json:"placed_at"`
-	Version       int64             `json:"version"`
-	ShipTo        *ordering.Address `json:"ship_to,omitempty" doc:"Not there once it was erased, and not in lists"`
-	Delivery      string            `json:"delivery"`
-	Lines         []Line            `json:"lines"`
-	Totals        ordering.Totals   `json:"totals"`
-	Payment       *Payment          `json:"payment,omitempty" doc:"Not in lists, and not there until it was asked for"`
-	Shipments     []Shipment        `json:"shipments,omitempty" doc:"Not in lists"`
-	Returns       []Return          `json:"returns,omitempty" doc:"Not in lists"`
-	WaitingFor    *string           `json:"waiting_for" doc:"What the order waits for, in words"`
-	WaitingUntil  *time.Time        `json:"waiting_until,omitempty" doc:"When something will be done about it"`
-	Attention     string            `json:"attention,omitempty" doc:"What staff have to do; for staff"`
-	NextActions   []string          `json:"next_actions" doc:"What the caller may do next; nothing with as_of, since what is past is not acted on"`
-	AsOf          *AsOf             `json:"as_of,omitempty" doc:"There if it was asked how the order stood"`
-	Stale         *service.Stale    `json:"stale,omitempty" doc:"There if the view could not take up an event of this order"`
+	OrderFacts
+	Version       int64           `json:"version"`
+	PaymentStatus payments.Status `json:"payment_status"`
+	Waiting
+	Attention string            `json:"attention,omitempty" doc:"What staff have to do; for staff"`
+	ShipTo    *ordering.Address `json:"ship_to,omitempty" doc:"Not there once it was erased, and not in lists"`
+	Payment   *Payment          `json:"payment,omitempty" doc:"Not in lists, and not there until it was asked for"`
+	Shipments []Shipment        `json:"shipments,omitempty" doc:"Not in lists"`
+	Returns   []Return          `json:"returns,omitempty" doc:"Not in lists"`
+	AsOf      *AsOf             `json:"as_of,omitempty" doc:"There if it was asked how the order stood"`
+	Stale     *service.Stale    `json:"stale,omitempty" doc:"There if the view could not take up an event of this order"`
 
 	shown httpapi.Tokens // the versions of all that is shown
 }
 
+// OrderFacts are what an order's own events say of it.
+type OrderFacts struct {
+	ID          string          `json:"id"`
+	Number      string          `json:"number" doc:"For people: short, speakable, unique"`
+	CustomerID  string          `json:"customer_id"`
+	Status      ordering.Status `json:"status"`
+	Reason      string          `json:"reason,omitempty" doc:"Why it was rejected, or could not be cancelled"`
+	Currency    string          `json:"currency"`
+	PlacedAt    time.Time       `json:"placed_at"`
+	Delivery    string          `json:"delivery"`
+	Lines       []Line          `json:"lines"`
+	Totals      ordering.Totals `json:"totals"`
+	NextActions []string        `json:"next_actions" doc:"What the caller may do next; nothing with as_of, since what is past is not acted on"`
+}
+
+// Waiting is what an order waits for.
+type Waiting struct {
+	WaitingFor   *string   `json:"waiting_for" doc:"What the order waits for, in words"`
+	WaitingUntil time.Time `json:"waiting_until,omitzero" required:"false" doc:"When something will be done about it"`
+}
+
 func (d *document) order(version int64) Order {
-	return Order{
-		ID: d.ID, Number: d.Number, CustomerID: d.CustomerID, Status: d.Status, Reason: d.Reason, PaymentStatus: payments.StatusPending,
-		Currency: d.Currency, PlacedAt: d.PlacedAt, Version: version, Delivery: d.Delivery, Lines: d.Lines, Totals: d.Totals,
-		NextActions: d.nextActions(), shown: httpapi.Tokens{{Stream: orderCategory + "-" + d.ID, Version: version}},
+	o := Order{
+		OrderFacts: d.OrderFacts, Version: version, PaymentStatus: payments.StatusPending,
+		shown: httpapi.Tokens{{Stream: orderCategory + "-" + d.ID, Version: version}},
 	}
+	o.NextActions = d.nextActions()
+	return o
 }
 
 // nextActions are what may be done with an order as it stands.
@@ -113,7 +124,7 @@ func (q *queries) order(ctx context.Context, id string, p *httpapi.ReadParams) (
 
 // answerOrder answers with one order as it stands; or that the caller has it already, which takes
 // no look into documents.
-func (q *queries) answerOrder(ctx context.Context, id string, in *httpapi.Conditional) (*httpapi.Tagged[Order], error) {
+func (q *queries) answerOrder(ctx context.Context, id string, in *httpapi.Conditional) (*httpapi.Tagged[httpapi.Ready[Order]], error) {
 	r, err := q.stands(ctx, id, &in.ReadParams)
 	if err != nil {
 		return nil, err
@@ -127,10 +138,9 @@ func (q *queries) answerOrder(ctx context.Context, id string, in *httpapi.Condit
 	if stale == nil && httpapi.NoneMatch(in.IfNoneMatch, etag) {
 		return nil, httpapi.NotModified(etag)
 	}
-	o, err := r.show(httpapi.CallerOf(ctx))
+	body, err := r.answer(nil, httpapi.CallerOf(ctx), stale)
 	if err != nil {
 		return nil, err
 	}
-	o.Stale = stale
-	return &httpapi.Tagged[Order]{ETag: etag, Body: o}, nil
+	return &httpapi.Tagged[httpapi.Ready[Order]]{ETag: etag, Body: &httpapi.Ready[Order]{JSON: body}}, nil
 }

@@ -1,6 +1,7 @@
 package orderview
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -22,6 +23,8 @@ type raw struct {
 	order, payment, process kept
 	shipments, returns      []kept
 	personal, secret        completion
+	paymentStatus           payments.Status
+	attention               string // for staff
 }
 
 // completion is what is personal of a stream.
@@ -44,9 +47,9 @@ type kept struct {
 // wholeColumns are what is read of an order, from what is joined as o (orders), p (what is personal
 // of it), m (its payment), s (what that is completed with) and f (its process). %s puts the rows of
 // a group into one text.
-const wholeColumns = `SELECT w.id, o.customer_id, o.version, o.personal_due, o.doc, p.version, p.data, m.version, m.doc, m.personal_due, s.version, s.data, f.version, f.doc,
-	(SELECT %[1]s(x.key || ' ' || x.version || ' ' || x.doc, $2) FROM %[2]s x WHERE x.order_id = w.id),
-	(SELECT %[1]s(y.key || ' ' || y.version || ' ' || y.doc, $2) FROM %[3]s y WHERE y.order_id = w.id) `
+const wholeColumns = `SELECT w.id, o.customer_id, o.version, o.personal_due, o.doc, p.version, p.data, m.version, m.doc, m.personal_due, s.version, s.data, f.version, f.doc, m.status, f.attention,
+	(SELECT %[1]s(x.key || ' ' || x.version || ' ' || x.doc, $2 ORDER BY x.created_at, x.key) FROM %[2]s x WHERE x.order_id = w.id),
+	(SELECT %[1]s(y.key || ' ' || y.version || ' ' || y.doc, $2 ORDER BY y.created_at, y.key) FROM %[3]s y WHERE y.order_id = w.id) `
 
 // selectWhole reads the orders of a JSON array of ids in one statement, so that what is shown of one is
 // of one moment. Joins are written so that each row is looked up by its key whatever the planner
@@ -83,14 +86,21 @@ func readRaw(ctx context.Context, q projection.Queryer, d projection.Dialect, id
 			order:   kept{orderCategory + "-" + id, row.Int(2), row.Text(4)},
 			payment: kept{payments.Category + "-" + id, row.Int(7), row.Text(8)},
 			process: kept{fulfilment.Category + "-" + id, row.Int(12), row.Text(13)},
+
+			paymentStatus: paymentStatus(row.Text(14)), attention: row.Text(15),
 		}
-		if r.shipments, err = several(row.Text(14)); err == nil {
-			r.returns, err = several(row.Text(15))
+		if r.shipments, err = several(row.Text(16)); err == nil {
+			r.returns, err = several(row.Text(17))
 		}
 		found[id] = r
 		return err
 	})
 	return found, err
+}
+
+// paymentStatus is the status of a payment as it is stored, or of one that was not asked for yet.
+func paymentStatus(stored string) payments.Status {
+	return cmp.Or(payments.Status(stored), payments.StatusPending)
 }
 
 // several are the documents that one text holds, each behind its stream and version.
@@ -143,7 +153,9 @@ func (r *raw) show(caller httpapi.Caller) (*Order, error) {
 	if !pays(caller, r.customer) {
 		w.clientSecret = ""
 	}
-	return w.show(caller.Staff()), nil
+	o := w.show(caller.Staff())
+	o.PaymentStatus = r.paymentStatus
+	return o, nil
 }
 
 // decode makes the order of what is stored.

@@ -21,38 +21,6 @@ var (
 	discountsTable   = projection.TableName(viewName, viewVersion, "discounts")
 )
 
-// payment is what is kept of an order's payment.
-type payment struct {
-	OrderID     string                     `json:"order_id"`
-	CustomerID  string                     `json:"customer_id"`
-	Status      payments.Status            `json:"status"`
-	Currency    string                     `json:"currency"`
-	Amount      int64                      `json:"amount"`
-	Method      string                     `json:"method"`
-	Provider    string                     `json:"provider"`
-	ProviderRef string                     `json:"provider_ref,omitzero"`
-	ExpiresAt   time.Time                  `json:"expires_at,omitzero"`
-	Balance     payments.Balance           `json:"balance"`
-	Ledger      map[payments.Account]int64 `json:"ledger,omitzero"`
-	Failure     string                     `json:"failure,omitzero"`
-
-	// PersonalDue is the version that came with what the customer completes the payment with, while
-	// that is asked of them. See document.PersonalDue.
-	PersonalDue int64 `json:"personal_due,omitzero"`
-}
-
-// process is what is kept of an order's fulfilment.
-type process struct {
-	OrderID    string    `json:"order_id"`
-	Step       string    `json:"step"`
-	WaitingFor string    `json:"waiting_for,omitzero"`
-	Until      time.Time `json:"until,omitzero"`
-	Attention  string    `json:"attention,omitzero"`
-	Ended      bool      `json:"ended,omitzero"`
-
-	Stock map[int]string `json:"stock,omitzero"` // where the stock of a line stands, by line
-}
-
 // stockOf is where a line's stock stands after an event of fulfilment.
 var stockOf = map[string]string{
 	fulfilment.TypeLineReserved: stockReserved, fulfilment.TypeLineBackordered: stockWaiting, fulfilment.TypeLineAllocated: stockAllocated,
@@ -66,39 +34,8 @@ const (
 	stockAllocated = "allocated"
 )
 
-// shipment is what is kept of a shipment.
-type shipment struct {
-	ID         string          `json:"id"`
-	OrderID    string          `json:"order_id"`
-	CustomerID string          `json:"customer_id"`
-	Status     shipping.Status `json:"status"`
-	Location   string          `json:"location"`
-	Items      []shipping.Item `json:"items"`
-	Carrier    string          `json:"carrier,omitzero"`
-	Tracking   string          `json:"tracking,omitzero"`
-	CreatedAt  time.Time       `json:"created_at"`
-	ChangedAt  time.Time       `json:"changed_at"`
-}
-
-// goodsBack is what is kept of a return.
-type goodsBack struct {
-	ID         string                  `json:"id"`
-	OrderID    string                  `json:"order_id"`
-	CustomerID string                  `json:"customer_id"`
-	Status     shipping.ReturnStatus   `json:"status"`
-	Location   string                  `json:"location"`
-	Items      []shipping.Item         `json:"items"`
-	Received   []shipping.ReceivedItem `json:"received,omitzero"`
-	CreatedAt  time.Time               `json:"created_at"`
-	ChangedAt  time.Time               `json:"changed_at"`
-}
-
-// discount is what is kept of a discount code.
-type discount struct {
-	Code  string                 `json:"code"`
-	Terms ordering.DiscountTerms `json:"terms"`
-	Uses  int64                  `json:"uses"`
-}
+// encode makes documents with maps the same text each time.
+func encode[T any](d *T) ([]byte, error) { return bus.Encode(d) }
 
 // related are the documents of what belongs to orders.
 type related struct {
@@ -121,11 +58,13 @@ func newRelated() related {
 		payments: projection.NewDocuments(projection.Collection[payment]{
 			Table: paymentsTable, Topic: bus.EventsTopic(payments.Service),
 			Columns: append(text("status"), projection.Column{Name: "personal_due", Kind: projection.Int}),
-			Values:  func(row []any, _ string, p *payment) []any { return append(row, string(p.Status), p.PersonalDue) },
+			Values:  func(row []any, _ string, p *payment) []any { return append(row, string(p.Status), p.Kept.PersonalDue) },
+			Marshal: encode[payment],
 		}),
 		fulfilments: projection.NewDocuments(projection.Collection[process]{
 			Table: fulfilmentsTable, Topic: bus.EventsTopic(fulfilment.Service), Columns: text("attention"),
-			Values: func(row []any, _ string, p *process) []any { return append(row, p.Attention) },
+			Values:  func(row []any, _ string, p *process) []any { return append(row, p.Kept.Attention) },
+			Marshal: encode[process],
 		}),
 		shipments: projection.NewDocuments(projection.Collection[shipment]{
 			Table: shipmentsTable, Topic: bus.EventsTopic(shipping.Service), Columns: append(text("order_id", "status", "location"), created),

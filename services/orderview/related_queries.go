@@ -113,8 +113,8 @@ func (q *queries) payment(ctx context.Context, order string, p *httpapi.ReadPara
 		if err := bus.Decode([]byte(row.Text(1)), &d); err != nil {
 			return fmt.Errorf("orderview: read the payment of %s: %w", order, err)
 		}
-		customer = d.CustomerID
-		shown := shownVersion(row.Int(0), d.PersonalDue, row.Int(2))
+		customer = d.Kept.CustomerID
+		shown := shownVersion(row.Int(0), d.Kept.PersonalDue, row.Int(2))
 		found = d.show(shown, caller.Staff())
 		found.lagging = lagging(payments.Category+"-"+order, row.Int(0), shown)
 		if d.Status != payments.StatusRequiresAction || row.Text(3) == "" || len(found.lagging) > 0 || !pays(caller, customer) {

@@ -12,50 +12,70 @@ import (
 
 // Payment is an order's payment as clients see it, in minor units of its currency.
 type Payment struct {
-	OrderID      string                     `json:"order_id"`
-	Version      int64                      `json:"version"`
-	Status       payments.Status            `json:"status"`
-	Currency     string                     `json:"currency"`
-	Amount       int64                      `json:"amount" doc:"Of the order"`
-	Balance      payments.Balance           `json:"balance"`
-	Method       string                     `json:"method"`
-	Failure      string                     `json:"failure,omitempty" doc:"Why the provider said no, at last; the customer is told some reasons only, and refused_by_bank else"`
-	ClientSecret string                     `json:"client_secret,omitempty" doc:"What the customer completes the payment with, while it requires action; for the customer only"`
-	Provider     string                     `json:"provider,omitempty" doc:"For staff"`
-	ProviderRef  string                     `json:"provider_ref,omitempty" doc:"For staff"`
-	ExpiresAt    *time.Time                 `json:"expires_at,omitempty" doc:"When the authorisation runs out; for staff"`
-	Ledger       map[payments.Account]int64 `json:"ledger,omitempty" doc:"Sums of the accounts; for staff"`
+	PaymentFacts
+	PaymentDetails
+	ClientSecret string `json:"client_secret,omitempty" doc:"What the customer completes the payment with, while it requires action; for the customer only"`
+	Version      int64  `json:"version"`
 
 	lagging httpapi.Tokens // see lagging
 }
 
+// PaymentFacts are what everybody may know who may know of a payment.
+type PaymentFacts struct {
+	OrderID  string           `json:"order_id"`
+	Status   payments.Status  `json:"status"`
+	Currency string           `json:"currency"`
+	Amount   int64            `json:"amount" doc:"Of the order"`
+	Balance  payments.Balance `json:"balance"`
+	Method   string           `json:"method"`
+}
+
+// PaymentDetails are what staff may know of a payment.
+type PaymentDetails struct {
+	Failure     string                     `json:"failure,omitempty" doc:"Why the provider said no, at last; the customer is told some reasons only, and refused_by_bank else"`
+	Provider    string                     `json:"provider,omitempty" doc:"For staff"`
+	ProviderRef string                     `json:"provider_ref,omitempty" doc:"For staff"`
+	ExpiresAt   time.Time                  `json:"expires_at,omitzero" required:"false" doc:"When the authorisation runs out; for staff"`
+	Ledger      map[payments.Account]int64 `json:"ledger,omitempty" doc:"Sums of the accounts; for staff"`
+}
+
 // Shipment is a shipment as clients see it.
 type Shipment struct {
-	ID         string          `json:"id"`
-	OrderID    string          `json:"order_id"`
-	Version    int64           `json:"version"`
-	Status     shipping.Status `json:"status"`
-	Location   string          `json:"location"`
-	Items      []shipping.Item `json:"items"`
-	Carrier    string          `json:"carrier,omitempty"`
-	Tracking   string          `json:"tracking,omitempty"`
-	CreatedAt  time.Time       `json:"created_at"`
-	ChangedAt  time.Time       `json:"changed_at"`
+	ShipmentFacts
+	Version    int64 `json:"version"`
 	customerID string
+}
+
+// ShipmentFacts are what a shipment's events say of it.
+type ShipmentFacts struct {
+	ID        string          `json:"id"`
+	OrderID   string          `json:"order_id"`
+	Status    shipping.Status `json:"status"`
+	Location  string          `json:"location"`
+	Items     []shipping.Item `json:"items"`
+	Carrier   string          `json:"carrier,omitempty"`
+	Tracking  string          `json:"tracking,omitempty"`
+	CreatedAt time.Time       `json:"created_at"`
+	ChangedAt time.Time       `json:"changed_at"`
 }
 
 // Return is a return as clients see it.
 type Return struct {
-	ID         string                  `json:"id"`
-	OrderID    string                  `json:"order_id"`
-	Version    int64                   `json:"version"`
-	Status     shipping.ReturnStatus   `json:"status"`
-	Location   string                  `json:"location"`
-	Items      []shipping.Item         `json:"items" doc:"What is or was expected"`
-	Received   []shipping.ReceivedItem `json:"received"`
-	CreatedAt  time.Time               `json:"created_at"`
-	ChangedAt  time.Time               `json:"changed_at"`
+	ReturnFacts
+	Version    int64 `json:"version"`
 	customerID string
+}
+
+// ReturnFacts are what a return's events say of it.
+type ReturnFacts struct {
+	ID        string                  `json:"id"`
+	OrderID   string                  `json:"order_id"`
+	Status    shipping.ReturnStatus   `json:"status"`
+	Location  string                  `json:"location"`
+	Items     []shipping.Item         `json:"items" doc:"What is or was expected"`
+	Received  []shipping.ReceivedItem `json:"received"`
+	CreatedAt time.Time               `json:"created_at"`
+	ChangedAt time.Time               `json:"changed_at"`
 }
 
 // Discount is a discount code as staff sees it.
@@ -67,33 +87,20 @@ type Discount struct {
 }
 
 func (s *shipment) show(version int64) Shipment {
-	return Shipment{
-		ID: s.ID, OrderID: s.OrderID, Version: version, Status: s.Status, Location: s.Location, Items: s.Items,
-		Carrier: s.Carrier, Tracking: s.Tracking, CreatedAt: s.CreatedAt, ChangedAt: s.ChangedAt, customerID: s.CustomerID,
-	}
+	return Shipment{ShipmentFacts: s.ShipmentFacts, Version: version, customerID: s.Kept.CustomerID}
 }
 
 func (b *goodsBack) show(version int64) Return {
-	if b.Received == nil {
-		b.Received = []shipping.ReceivedItem{}
-	}
-	return Return{
-		ID: b.ID, OrderID: b.OrderID, Version: version, Status: b.Status, Location: b.Location, Items: b.Items,
-		Received: b.Received, CreatedAt: b.CreatedAt, ChangedAt: b.ChangedAt, customerID: b.CustomerID,
-	}
+	return Return{ReturnFacts: b.ReturnFacts, Version: version, customerID: b.Kept.CustomerID}
 }
 
 // show is the payment as its customer sees it, or as staff does.
 func (d *payment) show(version int64, staff bool) *Payment {
-	p := &Payment{
-		OrderID: d.OrderID, Version: version, Status: d.Status, Currency: d.Currency, Amount: d.Amount,
-		Balance: d.Balance, Method: d.Method, Failure: fit(d.Failure),
-	}
+	p := &Payment{PaymentFacts: d.PaymentFacts, Version: version}
 	if staff {
-		p.Failure, p.Provider, p.ProviderRef, p.Ledger = d.Failure, d.Provider, d.ProviderRef, d.Ledger
-		if !d.ExpiresAt.IsZero() {
-			p.ExpiresAt = &d.ExpiresAt
-		}
+		p.PaymentDetails = d.Staff
+	} else {
+		p.Failure = fit(d.Staff.Failure)
 	}
 	return p
 }

@@ -75,7 +75,8 @@ func example(t reflect.Type, text string) reflect.Value {
 }
 
 func TestEveryPublicEventOfAnOrderIsToldInASentence(t *testing.T) {
-	order := &document{Lines: []Line{{}, {Line: ordering.Line{Line: 2, SKU: "TEA-002", Name: "Assam tea, 250 g"}}}}
+	order := new(document)
+	order.Lines = []Line{{}, {Line: ordering.Line{Line: 2, SKU: "TEA-002", Name: "Assam tea, 250 g"}}}
 	var lines []string
 	kinds := 0
 	for _, e := range told() {

@@ -31,13 +31,13 @@ func (q *queries) register(api huma.API) {
 			AsOf string `query:"as_of" maxLength:"40" doc:"How it stood: at a time, or at a version of the order, such as @3" example:"2026-11-23T12:00:00Z"`
 			httpapi.Conditional
 		},
-		) (*httpapi.Tagged[Order], error) {
+		) (*httpapi.Tagged[httpapi.Ready[Order]], error) {
 			id := httpapi.CanonicalID(in.ID)
 			if in.AsOf == "" {
 				return q.answerOrder(ctx, id, &in.Conditional)
 			}
 			order, err := q.orderAsOf(ctx, id, in.AsOf, &in.ReadParams)
-			return httpapi.Answer(unless(&in.Conditional, err == nil && order.Stale != nil), order, err, (*Order).tokens)
+			return ready(httpapi.Answer(unless(&in.Conditional, err == nil && order.Stale != nil), order, err, (*Order).tokens))
 		})
 	huma.Register(api, query("/v1/orders/{id}/timeline", "get-order-timeline", "What happened to an order, oldest first", "orders"),
 		func(ctx context.Context, in *struct {
@@ -55,9 +55,13 @@ func (q *queries) register(api huma.API) {
 			httpapi.PageParams
 			httpapi.ReadParams
 		},
-		) (*struct{ Body *httpapi.List[Order] }, error) {
+		) (*struct {
+			Body *httpapi.Ready[httpapi.List[Order]]
+		}, error) {
 			list, err := q.list(ctx, in.Filter, &in.PageParams, &in.ReadParams)
-			return &struct{ Body *httpapi.List[Order] }{list}, err
+			return &struct {
+				Body *httpapi.Ready[httpapi.List[Order]]
+			}{&httpapi.Ready[httpapi.List[Order]]{JSON: list}}, err
 		})
 	huma.Register(api, query("/v1/commands/{id}", "get-command", "How far a command has come", "commands"),
 		func(ctx context.Context, in *struct {

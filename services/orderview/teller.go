@@ -39,7 +39,7 @@ func newTeller(order *document, all []past, staff bool) (*teller, error) {
 		return nil, err
 	}
 	for _, p := range paid {
-		t.provider = p.doc.Provider
+		t.provider = p.doc.Staff.Provider
 	}
 	for i := range t.all {
 		t.byID[t.all[i].id()] = i

@@ -36,25 +36,6 @@ var (
 
 const orderCategory = "order"
 
-// document is an order as it is kept: what its events say, and nothing personal.
-type document struct {
-	ID            string          `json:"id"`
-	Number        string          `json:"number"`
-	CustomerID    string          `json:"customer_id"`
-	Status        ordering.Status `json:"status"`
-	Currency      string          `json:"currency"`
-	PlacedAt      time.Time       `json:"placed_at"`
-	Delivery      string          `json:"delivery"`
-	PaymentMethod string          `json:"payment_method"`
-	Lines         []Line          `json:"lines"`
-	Totals        ordering.Totals `json:"totals"`
-	Reason        string          `json:"reason,omitzero"` // why it was rejected, or not cancelled
-
-	// PersonalDue is the last version that came with something personal: until that has
-	// arrived too, the order is not shown as of that version.
-	PersonalDue int64 `json:"personal_due"`
-}
-
 // view is the projection.View.
 type view struct {
 	orders   *projection.Documents[document]
@@ -86,7 +67,11 @@ func newView(keep time.Duration) *view {
 				{Name: "number", Kind: projection.Text},
 			},
 			Values: func(row []any, _ string, d *document) []any {
-				return append(row, d.CustomerID, string(d.Status), d.PlacedAt.UnixMicro(), d.PersonalDue, d.Number)
+				return append(row, d.CustomerID, string(d.Status), d.PlacedAt.UnixMicro(), d.Kept.PersonalDue, d.Number)
+			},
+			Marshal: func(d *document) ([]byte, error) {
+				d.NextActions = d.nextActions()
+				return bus.Encode(d)
 			},
 		}),
 		personal: projection.NewRows(projection.Table{

@@ -64,16 +64,11 @@ func (w *whole) show(staff bool) *Order {
 
 // addProcess completes an order by what it waits for.
 func (o *Order) addProcess(p *process, staff bool) {
-	if p.WaitingFor != "" {
-		o.WaitingFor = &p.WaitingFor
-	}
-	if !p.Until.IsZero() {
-		o.WaitingUntil = &p.Until
-	}
+	o.Waiting = p.Waiting
 	if staff {
-		o.Attention = p.Attention
+		o.Attention = p.Kept.Attention
 	}
-	for line, stock := range p.Stock {
+	for line, stock := range p.Kept.Stock {
 		if line >= 1 && line <= len(o.Lines) {
 			o.Lines[line-1].Fulfilment.keep(stock, o.Lines[line-1].Quantity)
 		}

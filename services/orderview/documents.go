@@ -1,0 +1,68 @@
+package orderview
+
+import (
+	"github.com/orderlane/orderlane/api/ordering"
+)
+
+// Documents are stored as clients see them, so that an answer is put together from their texts (see
+// answer.go), with what is kept for ourselves behind that, as the last member.
+
+// document is an order as it is stored: what its events say, and nothing personal.
+type document struct {
+	OrderFacts
+	Kept struct {
+		// PersonalDue is the last version that came with something personal: until that has
+		// arrived too, the order is not shown as of that version.
+		PersonalDue int64 `json:"personal_due"`
+	} `json:"kept"`
+}
+
+// payment is an order's payment as it is stored.
+type payment struct {
+	PaymentFacts
+	Staff PaymentDetails `json:"staff"`
+	Kept  struct {
+		CustomerID string `json:"customer_id"`
+		// PersonalDue is the version that came with what the customer completes the payment with, while
+		// that is asked of them. See document.
+		PersonalDue int64 `json:"personal_due,omitzero"`
+	} `json:"kept"`
+}
+
+// process is an order's fulfilment as it is stored.
+type process struct {
+	Waiting
+	Kept processKept `json:"kept"`
+}
+
+type processKept struct {
+	OrderID   string         `json:"order_id"`
+	Step      string         `json:"step"`
+	Attention string         `json:"attention,omitzero"`
+	Ended     bool           `json:"ended,omitzero"`
+	Stock     map[int]string `json:"stock,omitempty"` // where the stock of a line stands, by line; nothing once it has ended
+}
+
+// shipment is a shipment as it is stored.
+type shipment struct {
+	ShipmentFacts
+	Kept owned `json:"kept"`
+}
+
+// goodsBack is a return as it is stored.
+type goodsBack struct {
+	ReturnFacts
+	Kept owned `json:"kept"`
+}
+
+// owned says whose something is.
+type owned struct {
+	CustomerID string `json:"customer_id"`
+}
+
+// discount is a discount code as it is stored.
+type discount struct {
+	Code  string                 `json:"code"`
+	Terms ordering.DiscountTerms `json:"terms"`
+	Uses  int64                  `json:"uses"`
+}
