@@ -10,6 +10,7 @@ import (
 // Bounds of a Coalescer.
 const (
 	coalesceWidth   = 2               // reads under way at once: more would only be smaller
+	coalesceCrowd   = 64              // callers who wait, before another read begins beside the first
 	coalesceKeys    = 128             // keys of one read, so that nobody waits long for others' rows
 	coalesceTimeout = 3 * time.Second // of one read, which is nobody's own
 )
@@ -54,7 +55,7 @@ func (c *Coalescer[T]) Get(ctx context.Context, key string) (T, error) {
 		mine = &call[T]{key: key, done: make(chan struct{})}
 		c.waiting[key] = mine
 		c.queue = append(c.queue, mine)
-		if c.under < coalesceWidth {
+		if c.under == 0 || c.under < coalesceWidth && len(c.queue) >= coalesceCrowd {
 			c.under++
 			go c.work()
 		}
