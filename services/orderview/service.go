@@ -55,13 +55,9 @@ func (q *queries) register(api huma.API) {
 			httpapi.PageParams
 			httpapi.ReadParams
 		},
-		) (*struct {
-			Body *httpapi.Ready[httpapi.List[Order]]
-		}, error) {
+		) (*ordersListed, error) {
 			list, err := q.list(ctx, in.Filter, &in.PageParams, &in.ReadParams)
-			return &struct {
-				Body *httpapi.Ready[httpapi.List[Order]]
-			}{&httpapi.Ready[httpapi.List[Order]]{JSON: list}}, err
+			return &ordersListed{&httpapi.Ready[httpapi.List[Order]]{JSON: list}}, err
 		})
 	huma.Register(api, query("/v1/commands/{id}", "get-command", "How far a command has come", "commands"),
 		func(ctx context.Context, in *struct {
@@ -72,6 +68,11 @@ func (q *queries) register(api huma.API) {
 			c, err := q.command(ctx, httpapi.CanonicalID(in.ID), &in.ReadParams)
 			return &struct{ Body *Command }{c}, err
 		})
+}
+
+// ordersListed is the answer to a query for orders.
+type ordersListed struct {
+	Body *httpapi.Ready[httpapi.List[Order]]
 }
 
 // unless is the condition of a query, unless the answer is stale: that is said whatever the caller
