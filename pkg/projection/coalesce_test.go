@@ -77,24 +77,47 @@ func waitFor(t *testing.T, c *Coalescer[string], what string, ok func() bool) {
 	}
 }
 
-func TestCallersWhoComeWhileReadsAreUnderWayAreAnsweredByOne(t *testing.T) {
+func TestCallersWhoComeWhileAReadIsUnderWayAreAnsweredByOne(t *testing.T) {
 	g := newGate()
 	c := NewCoalescer(g.read)
 	var wg sync.WaitGroup
 	asks(t, c, &wg, "a")
 	first := <-g.begun
-	asks(t, c, &wg, "b")
-	second := <-g.begun
 	asks(t, c, &wg, "a", "c", "nothing", "c", "d")
 	waitFor(t, c, "four keys wait", func() bool { return len(c.queue) == 4 })
-	for range 3 {
+	for range 2 {
 		g.pass <- nil
 	}
-	if third := <-g.begun; fmt.Sprint(first, second, third) != "[a] [b] [a c d nothing]" {
-		t.Errorf("the reads were %v, %v, %v: one that had begun may not have seen what a later caller waits for", first, second, third)
+	if second := <-g.begun; fmt.Sprint(first, second) != "[a] [a c d nothing]" {
+		t.Errorf("the reads were %v, %v: one that had begun may not have seen what a later caller waits for", first, second)
 	}
 	wg.Wait()
 	waitFor(t, c, "nothing is under way", func() bool { return c.under == 0 && len(c.waiting) == 0 })
+}
+
+func TestACrowdIsReadForBesideTheReadUnderWay(t *testing.T) {
+	g := newGate()
+	c := NewCoalescer(g.read)
+	var wg sync.WaitGroup
+	asks(t, c, &wg, "a")
+	<-g.begun
+	for i := range coalesceCrowd - 1 {
+		asks(t, c, &wg, fmt.Sprint(i))
+	}
+	waitFor(t, c, "all but one wait", func() bool { return len(c.queue) == coalesceCrowd-1 })
+	if len(g.begun) > 0 {
+		t.Error("another read has begun for too few")
+	}
+	asks(t, c, &wg, "the last")
+	if second := <-g.begun; len(second) != coalesceCrowd {
+		t.Errorf("beside the first there is a read of %d keys", len(second))
+	}
+	asks(t, c, &wg, "b")
+	waitFor(t, c, "one waits", func() bool { return len(c.queue) == 1 })
+	for range 3 {
+		g.pass <- nil
+	}
+	wg.Wait()
 }
 
 func TestAReadIsForSoManyKeysOnly(t *testing.T) {
@@ -103,7 +126,9 @@ func TestAReadIsForSoManyKeysOnly(t *testing.T) {
 	var wg sync.WaitGroup
 	asks(t, c, &wg, "a")
 	<-g.begun
-	asks(t, c, &wg, "b")
+	for i := range coalesceCrowd {
+		asks(t, c, &wg, fmt.Sprint("b", i))
+	}
 	<-g.begun
 	for i := range coalesceKeys + 1 {
 		asks(t, c, &wg, fmt.Sprint(i))
@@ -154,8 +179,8 @@ func TestACallerWhoLeavesTakesNobodyAlong(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	asks(t, c, &wg, "b")
-	<-g.begun
 	g.pass <- nil // the read of who has left has gone on
+	<-g.begun
 	g.pass <- nil
 	wg.Wait()
 	waitFor(t, c, "nothing is under way", func() bool { return c.under == 0 })
