@@ -16,7 +16,7 @@ import (
 // than Options.BusyTimeout.
 var ErrBusy = errors.New("the database is in use by another process")
 
-// busyPause is how long a pragma waits that was refused.
+// busyPause is how long a pragma waits for a lock, and after that before it is tried again.
 const busyPause = 5 * time.Millisecond
 
 // conn is one connection. Statements are prepared at first use and kept. A limit that is a parameter is written as a
@@ -32,7 +32,6 @@ func open(ctx context.Context, path string, opts Options, flags sqlite.OpenFlags
 	if err != nil {
 		return nil, explain(err)
 	}
-	c.SetBusyTimeout(opts.BusyTimeout)
 	for _, pragma := range pragmas {
 		if err := set(ctx, c, pragma, opts); err != nil {
 			return nil, errors.Join(explain(err), c.Close())
@@ -42,8 +41,10 @@ func open(ctx context.Context, path string, opts Options, flags sqlite.OpenFlags
 }
 
 // set executes a pragma. While another instance opens the same new database, the one for the journal's mode is
-// refused at once, whatever the busy timeout is, so that the two can't wait for each other.
+// refused at once, whatever the busy timeout is, so that the two can't wait for each other: it is tried again.
 func set(ctx context.Context, c *sqlite.Conn, pragma string, opts Options) error {
+	c.SetBusyTimeout(busyPause) // of each try
+	defer c.SetBusyTimeout(opts.BusyTimeout)
 	for waited := time.Duration(0); ; waited += busyPause {
 		err := sqlitex.ExecuteTransient(c, "PRAGMA "+pragma, nil)
 		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || waited >= opts.BusyTimeout {

@@ -96,6 +96,27 @@ func TestADatabaseLockedByAnotherIsAClearError(t *testing.T) {
 	}
 }
 
+// TestAFileLockedByAnotherIsWaitedForOnce: however often SQLite is asked, that is not for longer than was set.
+func TestAFileLockedByAnotherIsWaitedForOnce(t *testing.T) {
+	path := file(t)
+	other, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if err := sqlitex.ExecuteTransient(other, `BEGIN EXCLUSIVE`, nil); err != nil {
+		t.Fatal(err)
+	}
+	const patience = 200 * time.Millisecond
+	began := time.Now()
+	if _, err := sqlitelog.Open(t.Context(), path, sqlitelog.Options{BusyTimeout: patience}); !errors.Is(err, sqlitelog.ErrBusy) {
+		t.Errorf("got %v, want %v", err, sqlitelog.ErrBusy)
+	}
+	if took := time.Since(began); took > 10*patience {
+		t.Errorf("that took %v", took)
+	}
+}
+
 func TestErasedPayloadsAreNotInTheFile(t *testing.T) {
 	// The bytes are looked for in the database itself, after the write-ahead log went into it.
 	path := file(t)
