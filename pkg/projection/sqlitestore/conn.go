@@ -122,8 +122,16 @@ func bind(s *sqlite.Stmt, i int, v any) error {
 }
 
 func (c *conn) query(ctx context.Context, sql string, args []any, scan func(projection.Row) error) error {
+	began := false
+	seen := scan
+	if scan != nil {
+		seen = func(r projection.Row) error {
+			began = true
+			return scan(r)
+		}
+	}
 	for try := 1; ; try++ {
-		if err := c.try(ctx, sql, args, scan); try == maxTries || sqlite.ErrCode(err) != sqlite.ResultSchema {
+		if err := c.try(ctx, sql, args, seen); began || try == maxTries || sqlite.ErrCode(err) != sqlite.ResultSchema {
 			return err
 		}
 	}
