@@ -41,7 +41,14 @@ func (w *world) settled(n int) []kafka.Record {
 		w.of(shipping.Service, "shipment-"+shipmentID(n+1000), 1, shipping.TypeShipmentCancelled, shipping.ShipmentCancelled{
 			ShipmentID: shipmentID(n + 1000), Version: 1, OrderID: id, CustomerID: ada.ID, Status: shipping.StatusCancelled, At: servicetest.Noon,
 		}),
+		w.addressChanged(n, 5),
 		w.personal(n, 5, ""),
+		w.of(payments.Service, "payment-"+id, 4, payments.TypePaymentActionRequired, payments.PaymentActionRequired{
+			Progress: payments.Progress{OrderID: id, Version: 4, Status: payments.StatusRequiresAction, Currency: "EUR"},
+		}),
+		w.of(payments.Service, "payment-"+id, 5, payments.TypePaymentAuthorized, payments.PaymentAuthorized{
+			Progress: payments.Progress{OrderID: id, Version: 5, Status: payments.StatusAuthorized, Currency: "EUR"}, ProviderRef: "auth-1", ExpiresAt: servicetest.Noon,
+		}),
 	}
 }
 
@@ -79,8 +86,9 @@ func TestAnAnswerOfTextsIsWhatTheOrderIsEncodedTo(t *testing.T) {
 					}
 				}
 			}
-			// While stock is kept for it, and while its customer is told less of a failure than staff, it is decoded.
-			if got, want := fmt.Sprint(how), "map[customer:+++++++------+++++ staff:+++++++----+++++++]"; got != want {
+			// While stock is kept for it, while its customer is told less of a failure than staff, and while the customer
+			// has to complete the payment, it is decoded.
+			if got, want := fmt.Sprint(how), "map[customer:+++++++------++++++-+ staff:+++++++----++++++++-+]"; got != want {
 				t.Errorf("answers were put together like this: %s, want %s", got, want)
 			}
 		})

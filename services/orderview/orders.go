@@ -58,7 +58,8 @@ func (d *document) order(version int64) Order {
 	return o
 }
 
-// nextActions are what may be done with an order as it stands.
+// nextActions are what may be done with an order as it stands. They are stored: other ones take another version of
+// the view.
 func (d *document) nextActions() []string {
 	actions := []string{}
 	var cancellable, returnable bool

@@ -189,7 +189,8 @@ func (v *view) foldStream(r *projection.Record) error {
 	case ordering.CategoryDiscount:
 		return foldInto(v, v.discounts, r, discountFold)
 	}
-	return v.history.keep(r) // mails, of which there is no document
+	v.history.keep(r) // mails, of which there is no document
+	return nil
 }
 
 // foldOrder folds an event into its order, and notes the products of a new one.
@@ -208,7 +209,8 @@ func (v *view) foldOrder(r *projection.Record) error {
 		}
 	}
 	v.orders.Change(r, change)
-	return v.history.keep(r)
+	v.history.keep(r)
+	return nil
 }
 
 // placedOrders are the orders, with their lines beside them.
@@ -242,7 +244,8 @@ func foldInto[T any](v *view, docs *projection.Documents[T], r *projection.Recor
 		return err
 	}
 	docs.Change(r, change)
-	return v.history.keep(r)
+	v.history.keep(r)
+	return nil
 }
 
 // Forget implements projection.View.
@@ -253,7 +256,7 @@ func (v *view) Forget(ctx context.Context, tx projection.Tx, topic, key string) 
 		return err
 	case bus.EventsTopic(ordering.Service), bus.EventsTopic(payments.Service), bus.EventsTopic(shipping.Service),
 		bus.EventsTopic(fulfilment.Service), bus.EventsTopic(notifications.Service):
-		if err := v.history.forget(ctx, tx, key); err != nil { // first: it asks the document whose order it is
+		if err := v.history.Forget(ctx, tx, key); err != nil {
 			return err
 		}
 		return v.streams.Forget(ctx, tx, key)

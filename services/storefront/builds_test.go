@@ -1,7 +1,6 @@
 package storefront
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -51,25 +50,7 @@ func rebuildTwice(t *testing.T, store projection.Store) {
 			t.Fatal(err)
 		}
 	}
-	builds, err := projection.OpenBuilds(t.Context(), projection.BuildsOptions{
-		Options: projection.Options{Store: store, Clock: time.Now, Replay: broker.ReadRange},
-		View:    newView(), Offsets: broker.Offsets,
-		Consume: func(ctx context.Context, _ string, topics []string, build *projection.Projection) error {
-			return consume(ctx, broker, topics, build)
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- builds.Run(ctx) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
+	builds := servicetest.RunBuilds(t, newView(), broker, store)
 	q := newQueries(&service.Reader{Store: builds.Store(), Answers: builds.Answers()})
 	search := func(words string) string {
 		found := ""
@@ -82,7 +63,6 @@ func rebuildTwice(t *testing.T, store projection.Store) {
 		}
 		return found
 	}
-	until(t, builds.Ready)
 	for number := 1; number <= 3; number++ {
 		if number > 1 {
 			if _, err := builds.Rebuild(t.Context()); err != nil {
@@ -122,25 +102,6 @@ func until(t *testing.T, condition func() bool) {
 		case <-look.C:
 		case <-deadline:
 			t.Fatal("what had to happen has not happened")
-		}
-	}
-}
-
-// consume hands all partitions to a build until ctx ends.
-func consume(ctx context.Context, broker *memkafka.Broker, topics []string, build *projection.Projection) error {
-	consumer := broker.Consumer(build)
-	if err := consumer.Assign(ctx, broker.Partitions(topics...)...); err != nil {
-		return err
-	}
-	defer consumer.Revoke()
-	for look := time.NewTicker(time.Millisecond); ; {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-look.C:
-			if _, err := consumer.StepAny(-1); err != nil {
-				return err
-			}
 		}
 	}
 }
