@@ -104,10 +104,23 @@ func StartPostgres(t testing.TB, settings ...string) *PostgresProcess {
 	t.Helper()
 	skipIfMissing(t, "PostgreSQL", EnvPostgres)
 	postgres, err := server.StartPostgres(settings...)
+	return postgresProcess(t, postgres, err)
+}
+
+func postgresProcess(t testing.TB, postgres *server.Postgres, err error) *PostgresProcess {
+	t.Helper()
 	must(t, "PostgreSQL", err)
 	p := &PostgresProcess{process: process{t: t, server: postgres}, postgres: postgres}
 	t.Cleanup(p.close)
 	return p
+}
+
+// StartStandby starts a read-only replica of the server for the same test alone. It has all of the server's
+// databases, by the same names.
+func (p *PostgresProcess) StartStandby() *PostgresProcess {
+	p.t.Helper()
+	standby, err := server.StartStandby(p.postgres)
+	return postgresProcess(p.t, standby, err)
 }
 
 // URL is the address of the server's own database, the same after each start.

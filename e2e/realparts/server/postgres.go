@@ -47,6 +47,20 @@ type Postgres struct {
 // ("name=value") overrides ours. A MissingError says that PostgreSQL is not
 // installed, or that we are root and there is no other user to run it as.
 func StartPostgres(settings ...string) (*Postgres, error) {
+	return startPostgres("database system is ready to accept connections", settings, (*Postgres).prepare)
+}
+
+// StartStandby starts a hot standby of a server that runs, and waits until it
+// serves: it begins with a copy and follows by streaming, asynchronously.
+func StartStandby(primary *Postgres, settings ...string) (*Postgres, error) {
+	return startPostgres("database system is ready to accept read-only connections", settings, func(p *Postgres, bin string) error {
+		return p.tool(filepath.Join(bin, "pg_basebackup"), "-h", "127.0.0.1", "-p", strconv.Itoa(primary.port), "-U", "postgres",
+			"-D", filepath.Join(p.dir, "data"), "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	})
+}
+
+// startPostgres starts a server whose data directory fill has filled, which tells in its log when it is ready.
+func startPostgres(ready string, settings []string, fill func(p *Postgres, bin string) error) (*Postgres, error) {
 	bin, err := findPostgres()
 	if err != nil {
 		return nil, err
@@ -60,11 +74,14 @@ func StartPostgres(settings ...string) (*Postgres, error) {
 		return nil, fmt.Errorf("start postgres: %w", err)
 	}
 	p := &Postgres{run: run}
-	p.process = process{
-		name: "postgres", dir: run.path, cred: owner, term: syscall.SIGINT,
-		ready: "database system is ready to accept connections",
+	p.process = process{name: "postgres", dir: run.path, cred: owner, term: syscall.SIGINT, ready: ready}
+	if owner != nil {
+		err = os.Chown(p.dir, int(owner.Uid), int(owner.Gid))
 	}
-	if err := p.prepare(bin); err != nil {
+	if err == nil {
+		err = fill(p, bin)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start postgres: %w", err), run.remove())
 	}
 	for attempt := 1; ; attempt++ {
@@ -95,11 +112,6 @@ func postgresCommand(bin, dir string, port int, settings []string) []string {
 // prepare fills the data directory: a copy of one that initdb made once per user
 // and version, since initdb takes more than a second.
 func (p *Postgres) prepare(bin string) error {
-	if p.cred != nil {
-		if err := os.Chown(p.dir, int(p.cred.Uid), int(p.cred.Gid)); err != nil {
-			return err
-		}
-	}
 	version, err := exec.Command(filepath.Join(bin, "postgres"), "--version").Output()
 	if err != nil {
 		return err
@@ -129,12 +141,16 @@ func (p *Postgres) prepare(bin string) error {
 }
 
 func (p *Postgres) initdb(bin, data string) error {
-	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust",
-		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	return p.tool(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+}
+
+// tool runs a program of PostgreSQL's as the server's user.
+func (p *Postgres) tool(path string, args ...string) error {
+	cmd := exec.Command(path, args...)
 	cmd.Dir = p.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, out)
+		return fmt.Errorf("%s: %w: %s", filepath.Base(path), err, out)
 	}
 	return nil
 }
