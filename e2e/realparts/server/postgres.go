@@ -30,6 +30,7 @@ var postgresSettings = []string{
 	"listen_addresses=127.0.0.1",
 	"max_connections=400", // several test binaries, each with its pools
 	"fsync=on",
+	"shared_buffers=512MB", // of a small server in use; taken as it is needed
 	"timezone=UTC",
 	"dynamic_shared_memory_type=mmap", // in the data directory: nothing stays in /dev/shm after a kill
 }
