@@ -60,14 +60,14 @@ var selectWhole = map[projection.Dialect]string{
 	CROSS JOIN ` + ordersTable + ` o ON o.key = 'order-' || w.id
 	LEFT JOIN ` + personalTable + ` p ON p.stream = 'order-' || w.id
 	LEFT JOIN ` + paymentsTable + ` m ON m.key = 'payment-' || w.id
-	LEFT JOIN ` + personalTable + ` s ON s.stream = 'payment-' || w.id AND m.status = 'requires_action'
+	LEFT JOIN ` + personalTable + ` s ON s.stream = CASE m.status WHEN 'requires_action' THEN 'payment-' || w.id END
 	LEFT JOIN ` + fulfilmentsTable + ` f ON f.key = 'fulfilment-' || w.id`,
 	projection.Postgres: fmt.Sprintf(wholeColumns, "string_agg", shipmentsTable, returnsTable) +
 		`FROM json_array_elements_text($1::json) w(id)
 	CROSS JOIN LATERAL (SELECT * FROM ` + ordersTable + ` WHERE key = 'order-' || w.id LIMIT 1) o
 	LEFT JOIN LATERAL (SELECT * FROM ` + personalTable + ` WHERE stream = 'order-' || w.id LIMIT 1) p ON true
 	LEFT JOIN LATERAL (SELECT * FROM ` + paymentsTable + ` WHERE key = 'payment-' || w.id LIMIT 1) m ON true
-	LEFT JOIN LATERAL (SELECT * FROM ` + personalTable + ` WHERE stream = 'payment-' || w.id AND m.status = 'requires_action' LIMIT 1) s ON true
+	LEFT JOIN LATERAL (SELECT * FROM ` + personalTable + ` WHERE stream = CASE m.status WHEN 'requires_action' THEN 'payment-' || w.id END LIMIT 1) s ON true
 	LEFT JOIN LATERAL (SELECT * FROM ` + fulfilmentsTable + ` WHERE key = 'fulfilment-' || w.id LIMIT 1) f ON true`,
 }
 
