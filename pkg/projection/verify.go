@@ -271,7 +271,10 @@ func (v *verifier) fold(ctx context.Context, p *Projection, s *recorder, part ka
 	if len(recs) == 0 {
 		return nil
 	}
-	s.topic = part.Topic
+	s.topic, s.keys = part.Topic, make(map[string]bool, len(recs))
+	for i := range recs {
+		s.keys[text(recs[i].Key)] = true
+	}
 	if err := p.Deliver(ctx, recs); err != nil {
 		return err
 	}

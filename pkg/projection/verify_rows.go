@@ -12,16 +12,43 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// recorder is a scratch store that notes which tables the records of a topic write.
+// recorder is a scratch store that notes which tables the records of a topic write, and in which columns they put their
+// keys.
 type recorder struct {
 	Store
 	topic   string
+	keys    map[string]bool // of the records that are folded
 	mu      sync.Mutex
 	written map[string]map[string]bool // table to topics
+	keyed   map[string]map[string]bool // table to text columns of its primary key: whether all rows have a record's key there
 }
 
 func newRecorder(s Store) *recorder {
-	return &recorder{Store: s, written: make(map[string]map[string]bool)}
+	return &recorder{Store: s, written: make(map[string]map[string]bool), keyed: make(map[string]map[string]bool)}
+}
+
+// noteKeys looks for the keys of records in the primary keys of rows.
+func (r *recorder) noteKeys(table Table, rows [][]any) error {
+	columns, err := table.indexes(table.Key...)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	keyed := r.keyed[table.Name]
+	if keyed == nil {
+		keyed = make(map[string]bool)
+		r.keyed[table.Name] = keyed
+	}
+	for i, name := range table.Key {
+		for _, row := range rows {
+			key, _ := row[columns[i]].(string)
+			if held, seen := keyed[name]; held || !seen {
+				keyed[name] = r.keys[key]
+			}
+		}
+	}
+	return nil
 }
 
 func (r *recorder) note(table string) {
@@ -57,6 +84,9 @@ func (t *recorderTx) Exec(ctx context.Context, sql string, args ...any) (int64, 
 func (t *recorderTx) Upsert(ctx context.Context, table Table, rows [][]any) error {
 	if len(rows) > 0 {
 		t.r.note(table.Name)
+		if err := t.r.noteKeys(table, rows); err != nil {
+			return err
+		}
 	}
 	return t.Tx.Upsert(ctx, table, rows)
 }
@@ -275,9 +305,7 @@ func (v *verifier) plan(ctx context.Context) error {
 			skip(st.name, "has no primary key")
 			continue
 		}
-		if err := v.keyColumn(ctx, t); err != nil {
-			return err
-		}
+		v.keyColumn(t)
 		if t.by < 0 && !v.o.All {
 			if len(v.scratch.written[st.name]) > 0 {
 				skip(st.name, "adds up over keys; --all compares it")
@@ -317,34 +345,13 @@ func (v *verifier) columns(ctx context.Context, t *comparedTable) error {
 }
 
 // keyColumn finds the column of the primary key that holds the key of the records that wrote a row.
-func (v *verifier) keyColumn(ctx context.Context, t *comparedTable) error {
+func (v *verifier) keyColumn(t *comparedTable) {
 	for i, c := range t.columns[:t.keys] {
-		if c.kind != "TEXT" {
-			continue
-		}
-		tries := 200
-		if i > 0 {
-			tries = 5 // there may be no index for that
-		}
-		for key := range v.keys {
-			if tries--; tries < 0 {
-				break
-			}
-			found := false
-			err := v.scratch.Query(ctx, fmt.Sprintf(`SELECT 1 FROM %s WHERE "%s" = $1 LIMIT 1`, t.name, c.name), []any{key}, func(Row) error {
-				found = true
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			if found {
-				t.by = i
-				return nil
-			}
+		if v.scratch.keyed[t.name][c.name] {
+			t.by = i
+			return
 		}
 	}
-	return nil
 }
 
 // unfoldable finds the keys that are broken in the live view or in the fresh fold.
