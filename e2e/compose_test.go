@@ -31,9 +31,7 @@ type composed struct {
 // with just the settings that it has there, on a real Kafka and PostgreSQL, behind the
 // edge that it has there, and does what the README says. Only addresses differ.
 func TestTheFleetOfDockerComposeTakesTheFirstOrder(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a fleet, which takes its time")
-	}
+	slow(t)
 	caddy, err := exec.LookPath("caddy")
 	if err != nil {
 		t.Skip("NOT TESTED: docker-compose.yml in processes: caddy is not installed")

@@ -22,12 +22,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// slow leaves a test out of short runs: it starts processes, which takes its time.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts processes, which takes its time")
+	}
+}
+
 // onBoth runs a story on an embedded fleet and on one with real parts.
 func onBoth(t *testing.T, o fleet.Options, story func(t *testing.T, f *fleet.Fleet)) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts and kills processes, which takes its time")
-	}
+	slow(t)
 	for _, kind := range []fleet.Kind{fleet.Embedded, fleet.Real} {
 		t.Run(string(kind), func(t *testing.T) { story(t, fleet.Start(t, kind, o)) })
 	}

@@ -77,9 +77,7 @@ func TestCommandsAreAcceptedWhileTheDatabaseIsDown(t *testing.T) {
 }
 
 func TestABrokerThatIsStoppedOrKilledUnderLoadCostsNothing(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts and kills processes, which takes its time")
-	}
+	slow(t)
 	// The broker of an embedded fleet goes with its process: see the tests that kill and stop that.
 	f := fleet.Start(t, fleet.Real, fleet.Options{})
 	client := f.Client("")

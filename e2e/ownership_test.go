@@ -185,9 +185,7 @@ func owns(t *testing.T, p *fleet.Process, before string, n int) {
 }
 
 func TestAStreamThatMovesToAnotherInstanceAndBackIsDecidedAsItIs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts and kills processes, which takes its time")
-	}
+	slow(t)
 	// An embedded fleet is one process.
 	f := fleet.Start(t, fleet.Real, fleet.Options{Without: []string{fleet.OrderingB}})
 	a, b := f.Process(fleet.OrderingA), f.Process(fleet.OrderingB)
@@ -242,9 +240,7 @@ func TestAStreamThatMovesToAnotherInstanceAndBackIsDecidedAsItIs(t *testing.T) {
 }
 
 func TestAnInstanceThatWasFrozenDoesNoHarmWhenItGoesOn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts and kills processes, which takes its time")
-	}
+	slow(t)
 	f := fleet.Start(t, fleet.Real, fleet.Options{})
 	c := f.Client("")
 	load := c.StartLoad(t, 2)
@@ -265,9 +261,7 @@ func TestAnInstanceThatWasFrozenDoesNoHarmWhenItGoesOn(t *testing.T) {
 }
 
 func TestAnInstanceThatIsKilledIsReplacedByTheOther(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts and kills processes, which takes its time")
-	}
+	slow(t)
 	f := fleet.Start(t, fleet.Real, fleet.Options{})
 	c := f.Client("")
 	load := c.StartLoad(t, 2)

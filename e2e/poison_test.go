@@ -200,9 +200,7 @@ func breakAt(t *testing.T, file, place string) {
 }
 
 func TestTheEmbeddedBrokerSurvivesWhatIsNoKafka(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts and kills processes, which takes its time")
-	}
+	slow(t)
 	f := fleet.Start(t, fleet.Embedded, fleet.Options{})
 	c := f.Client("")
 	load := c.StartLoad(t, 2)

@@ -15,9 +15,7 @@ import (
 // TestAReplicaAnswersAndIsWaitedFor: queries are answered by the replica alone, and who has written sees that there, or is
 // told to wait.
 func TestAReplicaAnswersAndIsWaitedFor(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts processes, which takes its time")
-	}
+	slow(t)
 	f := fleet.New(t, fleet.Real, fleet.Options{OwnDatabase: true})
 	standby := f.Postgres.StartStandby()
 	replica := sameDatabase(t, f.Database, standby.URL())

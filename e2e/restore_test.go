@@ -20,9 +20,7 @@ import (
 // catalog are put back to a backup: orders, a new address and a new price that the topics tell of
 // have never happened then.
 func TestADatabaseIsRestoredToAnEarlierPoint(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts and stops processes, which takes its time")
-	}
+	slow(t)
 	f := fleet.Start(t, fleet.Embedded, fleet.Options{})
 	p, c := f.Process(fleet.All), f.Client("")
 	services := []string{catalog.Service, ordering.Service}

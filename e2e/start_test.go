@@ -124,9 +124,7 @@ func TestTheCommandLineTellsOfItself(t *testing.T) {
 }
 
 func TestAProcessWaitsForABrokerAndADatabaseAndSaysWhatIsMissing(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts and kills processes, which takes its time")
-	}
+	slow(t)
 	f := fleet.New(t, fleet.Real, fleet.Options{OwnDatabase: true})
 	f.Kafka.Stop()
 	f.Postgres.Stop()
