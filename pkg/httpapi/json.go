@@ -20,7 +20,14 @@ var strict = json.RejectUnknownMembers(true)
 
 var output = json.Deterministic(true)
 
-func writeJSON(w io.Writer, v any) error { return json.MarshalWrite(w, v, output) }
+// marshal writes a value as JSON.
+func marshal(w io.Writer, v any) error {
+	if r, ok := v.(interface{ ready() []byte }); ok {
+		_, err := w.Write(r.ready())
+		return err
+	}
+	return json.MarshalWrite(w, v, output)
+}
 
 // unmarshal reads strict JSON. Its errors are *decodeError: nothing of our Go types shows.
 func unmarshal(data []byte, v any) error {

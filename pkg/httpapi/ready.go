@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"io"
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,12 +17,3 @@ func (Ready[T]) Schema(r huma.Registry) *huma.Schema {
 }
 
 func (r Ready[T]) ready() []byte { return r.JSON }
-
-// marshal writes a value as JSON.
-func marshal(w io.Writer, v any) error {
-	if r, ok := v.(interface{ ready() []byte }); ok {
-		_, err := w.Write(r.ready())
-		return err
-	}
-	return writeJSON(w, v)
-}
