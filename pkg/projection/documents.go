@@ -20,7 +20,8 @@ type Collection[T any] struct {
 	Columns []Column
 	Values  func(row []any, key string, doc *T) []any
 
-	// Marshal and Unmarshal replace JSON by reflection, where that costs too much.
+	// Marshal and Unmarshal replace JSON by reflection, which makes the same text of a document each time, where that
+	// costs too much, or is not all.
 	Marshal   func(doc *T) ([]byte, error)
 	Unmarshal func(data []byte, doc *T) error
 }
@@ -73,7 +74,7 @@ const (
 // NewDocuments returns the part for a collection.
 func NewDocuments[T any](def Collection[T]) *Documents[T] {
 	if def.Marshal == nil {
-		def.Marshal = func(doc *T) ([]byte, error) { return json.Marshal(doc) }
+		def.Marshal = func(doc *T) ([]byte, error) { return json.Marshal(doc, json.Deterministic(true)) }
 	}
 	if def.Unmarshal == nil {
 		def.Unmarshal = func(data []byte, doc *T) error { return json.Unmarshal(data, doc) }

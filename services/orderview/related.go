@@ -34,9 +34,6 @@ const (
 	stockAllocated = "allocated"
 )
 
-// encode makes documents with maps the same text each time.
-func encode[T any](d *T) ([]byte, error) { return bus.Encode(d) }
-
 // related are the documents of what belongs to orders.
 type related struct {
 	payments    *projection.Documents[payment]
@@ -59,12 +56,10 @@ func newRelated() related {
 			Table: paymentsTable, Topic: bus.EventsTopic(payments.Service),
 			Columns: append(text("status"), projection.Column{Name: "personal_due", Kind: projection.Int}),
 			Values:  func(row []any, _ string, p *payment) []any { return append(row, string(p.Status), p.Kept.PersonalDue) },
-			Marshal: encode[payment],
 		}),
 		fulfilments: projection.NewDocuments(projection.Collection[process]{
 			Table: fulfilmentsTable, Topic: bus.EventsTopic(fulfilment.Service), Columns: text("attention"),
-			Values:  func(row []any, _ string, p *process) []any { return append(row, p.Kept.Attention) },
-			Marshal: encode[process],
+			Values: func(row []any, _ string, p *process) []any { return append(row, p.Kept.Attention) },
 		}),
 		shipments: projection.NewDocuments(projection.Collection[shipment]{
 			Table: shipmentsTable, Topic: bus.EventsTopic(shipping.Service), Columns: append(text("order_id", "status", "location"), created),
