@@ -125,10 +125,9 @@ func (q *queries) readList(ctx context.Context, l *listing, limit int) (list []b
 			list = append(list, ',')
 		}
 		last = place{row.Int(2), row.Text(0)}
-		order := bus.ResourceOf(last.key).ID
 		r := raw{
-			id: order, order: kept{last.key, row.Int(1), row.Text(3)}, paymentStatus: paymentStatus(row.Text(4)),
-			process: kept{fulfilment.Category + "-" + order, row.Int(5), row.Text(6)}, attention: row.Text(7),
+			id: bus.ResourceOf(last.key).ID, order: kept{last.key, row.Int(1), row.Text(3)}, paymentStatus: paymentStatus(row.Text(4)),
+			process: kept{version: row.Int(5), doc: row.Text(6)}, attention: row.Text(7),
 		}
 		list, err = r.answer(list, caller, nil)
 		return err

@@ -50,12 +50,10 @@ type Waiting struct {
 }
 
 func (d *document) order(version int64) Order {
-	o := Order{
+	return Order{
 		OrderFacts: d.OrderFacts, Version: version, PaymentStatus: payments.StatusPending,
 		shown: httpapi.Tokens{{Stream: orderCategory + "-" + d.ID, Version: version}},
 	}
-	o.NextActions = d.nextActions()
-	return o
 }
 
 // nextActions are what may be done with an order as it stands. They are stored: other ones take another version of
