@@ -17,7 +17,8 @@ const (
 
 // Coalescer answers many callers who each ask for one key with few reads for many keys: callers
 // who come while a read is under way are answered together by the next one, which begins when that ends, or
-// beside it for a crowd. Alone, a caller is answered at once; the more there are, the less each costs. Callers who ask for the same key share its answer.
+// beside it for a crowd. Alone, a caller is answered at once; the more there are, the less each costs. Callers who
+// ask for the same key share its answer.
 //
 // A read that a caller is answered by begins after the caller has asked, so it sees what was
 // committed before, as a read of the caller's own would. It is safe for concurrent use.

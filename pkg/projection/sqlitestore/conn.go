@@ -17,9 +17,9 @@ import (
 // maxStatements bounds the prepared statements of a connection. Views have some dozens.
 const maxStatements = 256
 
-// maxTries is how often a query is begun that finds the schema changed, before its first row. SQLite prepares such a one anew by itself,
-// but a virtual table, as a full-text index is, prepares statements of its own meanwhile: if another connection
-// changes the schema in between once more, as the drop of a build does table by table, SQLite gives up.
+// maxTries is how often a query is begun that finds the schema changed, before its first row. SQLite prepares such
+// a one anew by itself, but a virtual table, as a full-text index is, prepares statements of its own meanwhile: if another
+// connection changes the schema in between once more, as the drop of a build does table by table, SQLite gives up.
 const maxTries = 100
 
 // errNotText is what PostgreSQL says to such a text as well.
