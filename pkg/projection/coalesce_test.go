@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -45,9 +44,7 @@ func (g *gate) read(ctx context.Context, keys []string) (map[string]string, erro
 func asks(t *testing.T, c *Coalescer[string], wg *sync.WaitGroup, keys ...string) {
 	t.Helper()
 	for _, key := range keys {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			got, err := c.Get(t.Context(), key)
 			want := "what is there of " + key
 			if key == "nothing" {
@@ -56,91 +53,81 @@ func asks(t *testing.T, c *Coalescer[string], wg *sync.WaitGroup, keys ...string
 			if got != want || err != nil {
 				t.Errorf("%s: %q, %v", key, got, err)
 			}
-		}()
+		})
 	}
+	synctest.Wait()
 }
 
-// waitFor waits until a condition of the coalescer holds.
-func waitFor(t *testing.T, c *Coalescer[string], what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		c.mu.Lock()
-		done := ok()
-		c.mu.Unlock()
-		if done {
-			return
+// coalesced runs a test of a coalescer whose reads wait at a gate, in a bubble: at the end nothing is under way.
+func coalesced(t *testing.T, test func(t *testing.T, c *Coalescer[string], g *gate, wg *sync.WaitGroup)) {
+	synctest.Test(t, func(t *testing.T) {
+		g, wg := newGate(), new(sync.WaitGroup)
+		c := NewCoalescer(g.read)
+		test(t, c, g, wg)
+		wg.Wait()
+		synctest.Wait()
+		if c.under != 0 || len(c.waiting) != 0 || len(c.queue) != 0 {
+			t.Errorf("at the end %d reads are under way, and %d keys wait", c.under, len(c.waiting))
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("waited in vain until ", what)
-		}
-		runtime.Gosched()
-	}
+	})
 }
 
 func TestCallersWhoComeWhileAReadIsUnderWayAreAnsweredByOne(t *testing.T) {
-	g := newGate()
-	c := NewCoalescer(g.read)
-	var wg sync.WaitGroup
-	asks(t, c, &wg, "a")
-	first := <-g.begun
-	asks(t, c, &wg, "a", "c", "nothing", "c", "d")
-	waitFor(t, c, "four keys wait", func() bool { return len(c.queue) == 4 })
-	for range 2 {
-		g.pass <- nil
-	}
-	if second := <-g.begun; fmt.Sprint(first, second) != "[a] [a c d nothing]" {
-		t.Errorf("the reads were %v, %v: one that had begun may not have seen what a later caller waits for", first, second)
-	}
-	wg.Wait()
-	waitFor(t, c, "nothing is under way", func() bool { return c.under == 0 && len(c.waiting) == 0 })
+	coalesced(t, func(t *testing.T, c *Coalescer[string], g *gate, wg *sync.WaitGroup) {
+		asks(t, c, wg, "a")
+		first := <-g.begun
+		asks(t, c, wg, "a", "c", "nothing", "c", "d")
+		for range 2 {
+			g.pass <- nil
+		}
+		if second := <-g.begun; fmt.Sprint(first, second) != "[a] [a c d nothing]" {
+			t.Errorf("the reads were %v, %v: one that had begun may not have seen what a later caller waits for", first, second)
+		}
+	})
 }
 
 func TestACrowdIsReadForBesideTheReadUnderWay(t *testing.T) {
-	g := newGate()
-	c := NewCoalescer(g.read)
-	var wg sync.WaitGroup
-	asks(t, c, &wg, "a")
-	<-g.begun
-	for i := range coalesceCrowd - 1 {
-		asks(t, c, &wg, fmt.Sprint(i))
-	}
-	waitFor(t, c, "all but one wait", func() bool { return len(c.queue) == coalesceCrowd-1 })
-	if len(g.begun) > 0 {
-		t.Error("another read has begun for too few")
-	}
-	asks(t, c, &wg, "the last")
-	if second := <-g.begun; len(second) != coalesceCrowd {
-		t.Errorf("beside the first there is a read of %d keys", len(second))
-	}
-	asks(t, c, &wg, "b")
-	waitFor(t, c, "one waits", func() bool { return len(c.queue) == 1 })
-	for range 3 {
-		g.pass <- nil
-	}
-	wg.Wait()
+	coalesced(t, func(t *testing.T, c *Coalescer[string], g *gate, wg *sync.WaitGroup) {
+		asks(t, c, wg, "a")
+		<-g.begun
+		for i := range coalesceCrowd - 1 {
+			asks(t, c, wg, fmt.Sprint(i))
+		}
+		if len(g.begun) > 0 {
+			t.Error("another read has begun for too few")
+		}
+		asks(t, c, wg, "the last")
+		if second := <-g.begun; len(second) != coalesceCrowd {
+			t.Errorf("beside the first there is a read of %d keys", len(second))
+		}
+		asks(t, c, wg, "b")
+		if len(g.begun) > 0 {
+			t.Error("a third read has begun beside two")
+		}
+		for range 3 {
+			g.pass <- nil
+		}
+	})
 }
 
 func TestAReadIsForSoManyKeysOnly(t *testing.T) {
-	g := newGate()
-	c := NewCoalescer(g.read)
-	var wg sync.WaitGroup
-	asks(t, c, &wg, "a")
-	<-g.begun
-	for i := range coalesceCrowd {
-		asks(t, c, &wg, fmt.Sprint("b", i))
-	}
-	<-g.begun
-	for i := range coalesceKeys + 1 {
-		asks(t, c, &wg, fmt.Sprint(i))
-	}
-	waitFor(t, c, "all wait", func() bool { return len(c.queue) == coalesceKeys+1 })
-	for range 4 {
-		g.pass <- nil
-	}
-	wg.Wait()
-	if a, b := len(<-g.begun), len(<-g.begun); a+b != coalesceKeys+1 || max(a, b) > coalesceKeys {
-		t.Errorf("reads of %d and %d keys", a, b)
-	}
+	coalesced(t, func(t *testing.T, c *Coalescer[string], g *gate, wg *sync.WaitGroup) {
+		asks(t, c, wg, "a")
+		<-g.begun
+		for i := range coalesceCrowd {
+			asks(t, c, wg, fmt.Sprint("b", i))
+		}
+		<-g.begun
+		for i := range coalesceKeys + 1 {
+			asks(t, c, wg, fmt.Sprint(i))
+		}
+		for range 4 {
+			g.pass <- nil
+		}
+		if a, b := len(<-g.begun), len(<-g.begun); a+b != coalesceKeys+1 || max(a, b) > coalesceKeys {
+			t.Errorf("reads of %d and %d keys", a, b)
+		}
+	})
 }
 
 func TestAReadThatFailsIsThatOfItsCallersOnly(t *testing.T) {
@@ -164,26 +151,23 @@ func TestAReadThatFailsIsThatOfItsCallersOnly(t *testing.T) {
 }
 
 func TestACallerWhoLeavesTakesNobodyAlong(t *testing.T) {
-	g := newGate()
-	c := NewCoalescer(g.read)
-	ctx, leave := context.WithCancel(t.Context())
-	gone := make(chan error)
-	go func() {
-		_, err := c.Get(ctx, "a")
-		gone <- err
-	}()
-	<-g.begun
-	leave()
-	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("left with %v", err)
-	}
-	var wg sync.WaitGroup
-	asks(t, c, &wg, "b")
-	g.pass <- nil // the read of who has left has gone on
-	<-g.begun
-	g.pass <- nil
-	wg.Wait()
-	waitFor(t, c, "nothing is under way", func() bool { return c.under == 0 })
+	coalesced(t, func(t *testing.T, c *Coalescer[string], g *gate, wg *sync.WaitGroup) {
+		ctx, leave := context.WithCancel(t.Context())
+		gone := make(chan error)
+		go func() {
+			_, err := c.Get(ctx, "a")
+			gone <- err
+		}()
+		<-g.begun
+		leave()
+		if err := <-gone; !errors.Is(err, context.Canceled) {
+			t.Errorf("left with %v", err)
+		}
+		asks(t, c, wg, "b")
+		g.pass <- nil // the read of who has left has gone on
+		<-g.begun
+		g.pass <- nil
+	})
 }
 
 func TestAReadThatHangsIsNotWaitedForInTurns(t *testing.T) {
