@@ -105,7 +105,7 @@ func (v *verifier) eachKey(ctx context.Context, t *comparedTable, look func(grou
 		}
 		return nil
 	}
-	// The columns before that of the key are known from the fresh fold only.
+	// The columns before that of the key, or the primary key without it, are known from the fresh fold only.
 	seen := make(map[string]bool)
 	for after := []value(nil); ; {
 		rows, err := t.page(ctx, v.scratch, after)
@@ -113,7 +113,7 @@ func (v *verifier) eachKey(ctx context.Context, t *comparedTable, look func(grou
 			return err
 		}
 		for _, row := range rows {
-			first := row[:t.by+1]
+			first := row[:min(t.by+1, t.keys)]
 			if id := fmt.Sprint(first); !seen[id] {
 				seen[id] = true
 				if err := look(group{table: t, first: first, key: row[t.by].text}); err != nil {

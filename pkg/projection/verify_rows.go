@@ -20,19 +20,15 @@ type recorder struct {
 	keys    map[string]bool // of the records that are folded
 	mu      sync.Mutex
 	written map[string]map[string]bool // table to topics
-	keyed   map[string]map[string]bool // table to text columns of its primary key: whether all rows have a record's key there
+	keyed   map[string]map[string]bool // table to text columns: whether all rows have a record's key there
 }
 
 func newRecorder(s Store) *recorder {
 	return &recorder{Store: s, written: make(map[string]map[string]bool), keyed: make(map[string]map[string]bool)}
 }
 
-// noteKeys looks for the keys of records in the primary keys of rows.
-func (r *recorder) noteKeys(table Table, rows [][]any) error {
-	columns, err := table.indexes(table.Key...)
-	if err != nil {
-		return err
-	}
+// noteKeys looks for the keys of records in rows.
+func (r *recorder) noteKeys(table Table, rows [][]any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	keyed := r.keyed[table.Name]
@@ -40,15 +36,15 @@ func (r *recorder) noteKeys(table Table, rows [][]any) error {
 		keyed = make(map[string]bool)
 		r.keyed[table.Name] = keyed
 	}
-	for i, name := range table.Key {
+	for i, c := range table.Columns {
 		for _, row := range rows {
-			key, _ := row[columns[i]].(string)
-			if held, seen := keyed[name]; held || !seen {
-				keyed[name] = r.keys[key]
+			if held, seen := keyed[c.Name]; seen && !held {
+				break
 			}
+			key, _ := row[i].(string)
+			keyed[c.Name] = r.keys[key]
 		}
 	}
-	return nil
 }
 
 func (r *recorder) note(table string) {
@@ -84,9 +80,7 @@ func (t *recorderTx) Exec(ctx context.Context, sql string, args ...any) (int64, 
 func (t *recorderTx) Upsert(ctx context.Context, table Table, rows [][]any) error {
 	if len(rows) > 0 {
 		t.r.note(table.Name)
-		if err := t.r.noteKeys(table, rows); err != nil {
-			return err
-		}
+		t.r.noteKeys(table, rows)
 	}
 	return t.Tx.Upsert(ctx, table, rows)
 }
@@ -344,9 +338,9 @@ func (v *verifier) columns(ctx context.Context, t *comparedTable) error {
 	return err
 }
 
-// keyColumn finds the column of the primary key that holds the key of the records that wrote a row.
+// keyColumn finds the column that holds the key of the records that wrote a row: one of the primary key, if there is such.
 func (v *verifier) keyColumn(t *comparedTable) {
-	for i, c := range t.columns[:t.keys] {
+	for i, c := range t.columns {
 		if v.scratch.keyed[t.name][c.name] {
 			t.by = i
 			return

@@ -14,8 +14,12 @@ type document struct {
 		// PersonalDue is the last version that came with something personal: until that has
 		// arrived too, the order is not shown as of that version.
 		PersonalDue int64 `json:"personal_due"`
+		// Events is where the history has the stream's events. So has every document.
+		Events []int64 `json:"events"`
 	} `json:"kept"`
 }
+
+func (d *document) events() *[]int64 { return &d.Kept.Events }
 
 // payment is an order's payment as it is stored.
 type payment struct {
@@ -25,9 +29,12 @@ type payment struct {
 		CustomerID string `json:"customer_id"`
 		// PersonalDue is the version that came with what the customer completes the payment with, while
 		// that is asked of them. See document.
-		PersonalDue int64 `json:"personal_due,omitzero"`
+		PersonalDue int64   `json:"personal_due,omitzero"`
+		Events      []int64 `json:"events"`
 	} `json:"kept"`
 }
+
+func (d *payment) events() *[]int64 { return &d.Kept.Events }
 
 // process is an order's fulfilment as it is stored.
 type process struct {
@@ -41,7 +48,10 @@ type processKept struct {
 	Attention string         `json:"attention,omitzero"`
 	Ended     bool           `json:"ended,omitzero"`
 	Stock     map[int]string `json:"stock,omitempty"` // where the stock of a line stands, by line; nothing once it has ended
+	Events    []int64        `json:"events"`
 }
+
+func (p *process) events() *[]int64 { return &p.Kept.Events }
 
 // shipment is a shipment as it is stored.
 type shipment struct {
@@ -49,16 +59,30 @@ type shipment struct {
 	Kept owned `json:"kept"`
 }
 
+func (s *shipment) events() *[]int64 { return &s.Kept.Events }
+
 // goodsBack is a return as it is stored.
 type goodsBack struct {
 	ReturnFacts
 	Kept owned `json:"kept"`
 }
 
+func (b *goodsBack) events() *[]int64 { return &b.Kept.Events }
+
 // owned says whose something is.
 type owned struct {
-	CustomerID string `json:"customer_id"`
+	CustomerID string  `json:"customer_id"`
+	Events     []int64 `json:"events"`
 }
+
+// mails are an order's mails as they are stored: nothing but their events is told.
+type mails struct {
+	Kept struct {
+		Events []int64 `json:"events"`
+	} `json:"kept"`
+}
+
+func (m *mails) events() *[]int64 { return &m.Kept.Events }
 
 // discount is a discount code as it is stored.
 type discount struct {

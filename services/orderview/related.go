@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/orderlane/orderlane/api/fulfilment"
+	"github.com/orderlane/orderlane/api/notifications"
 	"github.com/orderlane/orderlane/api/ordering"
 	"github.com/orderlane/orderlane/api/payments"
 	"github.com/orderlane/orderlane/api/shipping"
@@ -18,6 +19,7 @@ var (
 	fulfilmentsTable = projection.TableName(viewName, viewVersion, "fulfilments")
 	shipmentsTable   = projection.TableName(viewName, viewVersion, "shipments")
 	returnsTable     = projection.TableName(viewName, viewVersion, "returns")
+	mailsTable       = projection.TableName(viewName, viewVersion, "mails")
 	discountsTable   = projection.TableName(viewName, viewVersion, "discounts")
 )
 
@@ -40,6 +42,7 @@ type related struct {
 	fulfilments *projection.Documents[process]
 	shipments   *projection.Documents[shipment]
 	returns     *projection.Documents[goodsBack]
+	mails       *projection.Documents[mails]
 	discounts   *projection.Documents[discount]
 }
 
@@ -73,6 +76,9 @@ func newRelated() related {
 				return append(row, b.OrderID, string(b.Status), b.CreatedAt.UnixMicro())
 			},
 		}),
+		mails: projection.NewDocuments(projection.Collection[mails]{
+			Table: mailsTable, Topic: bus.EventsTopic(notifications.Service),
+		}),
 		discounts: projection.NewDocuments(projection.Collection[discount]{
 			Table: discountsTable, Topic: bus.EventsTopic(ordering.Service),
 		}),
@@ -80,12 +86,12 @@ func newRelated() related {
 }
 
 func (r *related) parts() projection.Parts {
-	return projection.Parts{r.payments, r.fulfilments, r.shipments, r.returns, r.discounts}
+	return projection.Parts{r.payments, r.fulfilments, r.shipments, r.returns, r.mails, r.discounts}
 }
 
 func (r *related) schema() []string {
 	return []string{
-		r.payments.Schema(), r.fulfilments.Schema(), r.shipments.Schema(), r.returns.Schema(), r.discounts.Schema(),
+		r.payments.Schema(), r.fulfilments.Schema(), r.shipments.Schema(), r.returns.Schema(), r.mails.Schema(), r.discounts.Schema(),
 		fmt.Sprintf("CREATE INDEX %[1]s_attention ON %[1]s (key) WHERE attention <> ''", fulfilmentsTable),
 		fmt.Sprintf("CREATE INDEX %[1]s_order ON %[1]s (order_id)", shipmentsTable),
 		fmt.Sprintf("CREATE INDEX %[1]s_created ON %[1]s (created_at, key)", shipmentsTable),

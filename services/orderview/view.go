@@ -24,7 +24,7 @@ import (
 // The view's name and version, in tables, checkpoints and the consumer group.
 const (
 	viewName    = "orderview"
-	viewVersion = 5
+	viewVersion = 6
 )
 
 var (
@@ -90,8 +90,13 @@ func newView(keep time.Duration) *view {
 	}
 	v.history = newHistory()
 	v.streams = projection.Streams{
-		orderCategory: placedOrders{v.orders}, payments.Category: v.payments, fulfilment.Category: v.fulfilments, shipping.CategoryShipment: v.shipments,
-		shipping.CategoryReturn: v.returns, ordering.CategoryDiscount: v.discounts, notifications.Category: v.history,
+		orderCategory:             placedOrders{remembered[document, *document]{v.orders}},
+		payments.Category:         remembered[payment, *payment]{v.payments},
+		fulfilment.Category:       remembered[process, *process]{v.fulfilments},
+		shipping.CategoryShipment: remembered[shipment, *shipment]{v.shipments},
+		shipping.CategoryReturn:   remembered[goodsBack, *goodsBack]{v.returns},
+		notifications.Category:    remembered[mails, *mails]{v.mails},
+		ordering.CategoryDiscount: v.discounts,
 	}
 	v.Parts = append(projection.Parts{v.orders, v.lines, v.personal, v.commands}, v.related.parts()...)
 	v.Parts = append(v.Parts, v.history)
@@ -150,7 +155,7 @@ func (v *view) Schema(d projection.Dialect) []string {
 		fmt.Sprintf("CREATE INDEX %[1]s_number ON %[1]s (number%[2]s)", ordersTable, collation),
 		fmt.Sprintf("CREATE TABLE %s (sku TEXT NOT NULL, placed_at BIGINT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (sku, placed_at, key))%s", linesTable, together),
 		fmt.Sprintf("CREATE TABLE %s (stream TEXT PRIMARY KEY, version BIGINT, data TEXT)", personalTable),
-	}, commandsSchema(d), v.related.schema(), historySchema())
+	}, commandsSchema(d), v.related.schema(), historySchema(d))
 }
 
 // Fold implements projection.View.
@@ -186,10 +191,15 @@ func (v *view) foldStream(r *projection.Record) error {
 		return foldInto(v, v.shipments, r, shipmentFold)
 	case shipping.CategoryReturn:
 		return foldInto(v, v.returns, r, returnFold)
+	case notifications.Category:
+		return foldInto(v, v.mails, r, mailFold)
 	case ordering.CategoryDiscount:
-		return foldInto(v, v.discounts, r, discountFold)
+		change, err := discountFold(r)
+		if err == nil {
+			v.discounts.Change(r, change)
+		}
+		return err
 	}
-	v.history.keep(r) // mails, of which there is no document
 	return nil
 }
 
@@ -208,14 +218,12 @@ func (v *view) foldOrder(r *projection.Record) error {
 			v.lines.Upsert(placed.Lines[i].SKU, placed.PlacedAt.UnixMicro(), r.Key)
 		}
 	}
-	v.orders.Change(r, change)
-	v.history.keep(r)
-	return nil
+	return remember(v, v.orders, r, change)
 }
 
 // placedOrders are the orders, with their lines beside them.
 type placedOrders struct {
-	*projection.Documents[document]
+	remembered[document, *document]
 }
 
 // Forget implements projection.Held.
@@ -234,17 +242,34 @@ func (p placedOrders) Forget(ctx context.Context, tx projection.Tx, stream strin
 			return err
 		}
 	}
-	return p.Documents.Forget(ctx, tx, stream)
+	return p.remembered.Forget(ctx, tx, stream)
 }
 
 // foldInto folds an event into a collection.
-func foldInto[T any](v *view, docs *projection.Documents[T], r *projection.Record, fold func(*projection.Record) (func(*T) error, error)) error {
+func foldInto[T any, D recalled[T]](v *view, docs *projection.Documents[T], r *projection.Record, fold func(*projection.Record) (func(*T) error, error)) error {
 	change, err := fold(r)
 	if err != nil {
 		return err
 	}
-	docs.Change(r, change)
-	v.history.keep(r)
+	return remember[T, D](v, docs, r, change)
+}
+
+// remember keeps an event, and notes where in the document that it changes.
+func remember[T any, D recalled[T]](v *view, docs *projection.Documents[T], r *projection.Record, change func(*T) error) error {
+	place, err := v.history.keep(r)
+	if err != nil {
+		return err
+	}
+	docs.Change(r, func(doc *T) error {
+		events := *D(doc).events()
+		if change != nil {
+			if err := change(doc); err != nil {
+				return err
+			}
+		}
+		*D(doc).events() = append(events, place)
+		return nil
+	})
 	return nil
 }
 
@@ -256,9 +281,6 @@ func (v *view) Forget(ctx context.Context, tx projection.Tx, topic, key string) 
 		return err
 	case bus.EventsTopic(ordering.Service), bus.EventsTopic(payments.Service), bus.EventsTopic(shipping.Service),
 		bus.EventsTopic(fulfilment.Service), bus.EventsTopic(notifications.Service):
-		if err := v.history.Forget(ctx, tx, key); err != nil {
-			return err
-		}
 		return v.streams.Forget(ctx, tx, key)
 	}
 	return nil // monotone upserts come to the same
