@@ -16,10 +16,13 @@ func TestARequestThatDoesNotEndIsCutOffByTheDeadlineAndStopsNothingElse(t *testi
 	var lines bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&lines, nil))
 	arrived, cut, told := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	over := make(chan struct{}) // until then the request holds its connection, which could else be gone when the deadline is looked at
+	defer close(over)
 	server := daemon.NewServer("http", "127.0.0.1:0", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-r.Context().Done()
 		close(cut)
+		<-over
 	}), log)
 	server.OnStop(func() { close(told) })
 	started := make(chan struct{})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -275,7 +276,11 @@ func TestAClientThatDoesNotKeepUpIsCutOffAndOthersGoOn(t *testing.T) {
 }
 
 func TestTopicsAreFollowedOnlyWhileSomebodyListens(t *testing.T) {
-	s := serve(t, Options{Idle: 5 * time.Millisecond})
+	synctest.Test(t, topicsAreFollowedOnlyWhileSomebodyListens)
+}
+
+func topicsAreFollowedOnlyWhileSomebodyListens(t *testing.T) {
+	s := serve(t, Options{Idle: time.Second})
 	consumers := func(now, ever int) func() bool {
 		return func() bool {
 			s.mu.Lock()

@@ -151,10 +151,9 @@ func (g *groups) load(t *testing.T, instances ...*live) *load {
 			for version := int64(1); ctx.Err() == nil; version++ {
 				g.w.mu.Lock()
 				g.w.position++
-				position := g.w.position
+				g.w.put(events, int32(n%2), key, "1", "ce_id", fmt.Sprint(key, "/", version), "ce_type", "changed", "ce_epoch", "e1",
+					"ce_position", fmt.Sprint(g.w.position), "ce_streamversion", fmt.Sprint(version))
 				g.w.mu.Unlock()
-				g.w.append(events, int32(n%2), key, "1", "ce_id", fmt.Sprint(key, "/", version), "ce_type", "changed", "ce_epoch", "e1",
-					"ce_position", fmt.Sprint(position), "ce_streamversion", fmt.Sprint(version))
 				for _, in := range instances {
 					wait, done := context.WithTimeout(ctx, patience)
 					err := in.Answers().WaitVersion(wait, key, version)

@@ -171,7 +171,11 @@ func lock(t *testing.T, s projection.Store, sql string) (end func()) {
 	locked, enough, ended := make(chan error, 1), make(chan struct{}), make(chan error, 1)
 	go func() {
 		ended <- s.Update(context.Background(), func(tx projection.Tx) error {
-			_, err := tx.Exec(context.Background(), sql)
+			// The server ends a session of ours that does nothing for 5 s within a transaction.
+			_, err := tx.Exec(context.Background(), "SET LOCAL idle_in_transaction_session_timeout = 0")
+			if err == nil {
+				_, err = tx.Exec(context.Background(), sql)
+			}
 			locked <- err
 			<-enough
 			return err

@@ -208,5 +208,6 @@ func TestLingerGathersRecordsOfASlowTopic(t *testing.T) {
 	within(t, "enough are folded", func() bool { records, _, _ := watch.read(); return records == 340 })
 	cancel()
 	must(t, <-ended)
-	want(t, "steps", len(watch.steps), 2)
+	steps := slices.DeleteFunc(watch.steps, func(records int) bool { return records == 0 }) // looks after idle seconds
+	want(t, "steps", len(steps), 2)
 }

@@ -113,6 +113,11 @@ var startTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func (w *topics) append(topic string, part int32, key, value string, headers ...string) kafka.Record {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.put(topic, part, key, value, headers...)
+}
+
+// put appends while mu is held.
+func (w *topics) put(topic string, part int32, key, value string, headers ...string) kafka.Record {
 	p := kafka.Partition{Topic: topic, ID: part}
 	r := kafka.Record{Topic: topic, Partition: part, Offset: w.expired[p] + int64(len(w.parts[p])), Key: []byte(key), Value: []byte(value), Time: startTime}
 	for i := 0; i < len(headers); i += 2 {

@@ -252,7 +252,7 @@ func (l *life) come(service, history string, streams ...string) {
 
 func TestAProcessIsCarriedThroughByEventsTasksAndTimersAlsoOverARestart(t *testing.T) {
 	settings := func(t *testing.T) *daemon.Settings {
-		s := &daemon.Settings{Data: t.TempDir(), DrainDeadline: 5 * time.Second, OutcomeRetention: time.Hour}
+		s := &daemon.Settings{Data: t.TempDir(), DrainDeadline: time.Minute, OutcomeRetention: time.Hour}
 		s.Kafka.Window, s.Kafka.SessionTimeout, s.Kafka.Heartbeat = 100, 6*time.Second, 500*time.Millisecond
 		s.Embedded.Listen = "127.0.0.1:0"
 		return s

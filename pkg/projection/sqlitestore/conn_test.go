@@ -72,19 +72,15 @@ func TestASearchGoesOnWhileTheSchemaChanges(t *testing.T) {
 		}
 	}
 	change("CREATE VIRTUAL TABLE words USING fts5 (name)", "INSERT INTO words VALUES ('tea')")
-	stop, done := make(chan struct{}), make(chan struct{})
+	begin, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				change("CREATE TABLE other (a TEXT)", "DROP TABLE other")
-			}
+		for range begin {
+			change("CREATE TABLE other (a TEXT)", "DROP TABLE other")
 		}
 	}()
 	for i := range 1000 {
+		begin <- struct{}{} // a change for each search, so that none is overtaken again and again
 		n := 0
 		err := store.Query(t.Context(), "SELECT name FROM words WHERE words MATCH $1", []any{"te*"}, func(projection.Row) error {
 			n++
@@ -95,6 +91,6 @@ func TestASearchGoesOnWhileTheSchemaChanges(t *testing.T) {
 			break
 		}
 	}
-	close(stop)
+	close(begin)
 	<-done
 }
