@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -171,7 +172,14 @@ func followReadme(t *testing.T, edge string) {
 		Resource struct{ ID string }
 		Token    string `json:"consistency_token"`
 	}
-	status, answer := send(t, http.MethodPost, edge+"/v1/orders", bodies[0][1], &placed, "Prefer", "wait=5")
+	var status int
+	var answer string
+	fleet.Wait(t, "ordering, too, knows the product by now", func() string {
+		if status, answer = send(t, http.MethodPost, edge+"/v1/orders", bodies[0][1], &placed, "Prefer", wait); strings.Contains(answer, "unknown_product") {
+			return answer
+		}
+		return ""
+	})
 	if status != http.StatusOK {
 		t.Fatalf("the first order is answered with %d: %s", status, answer)
 	}
@@ -180,7 +188,7 @@ func followReadme(t *testing.T, edge string) {
 		Status    string
 		Shipments []struct{ ID string }
 	}
-	if status, answer = send(t, http.MethodGet, path, "", &order, "Consistency-Token", placed.Token); status != http.StatusOK {
+	if status, answer = send(t, http.MethodGet, path, "", &order, "Consistency-Token", placed.Token, "Prefer", wait); status != http.StatusOK {
 		t.Fatalf("the order is shown with %d: %s", status, answer)
 	}
 	await := func(want string) {
@@ -194,23 +202,26 @@ func followReadme(t *testing.T, edge string) {
 	}
 	await("confirmed")
 	shipment := edge + "/v1/shipments/" + order.Shipments[0].ID
-	if status, answer = send(t, http.MethodPost, shipment+"/dispatch", `{"carrier": "DHL"}`, nil, "Prefer", "wait=5"); status != http.StatusOK {
+	if status, answer = send(t, http.MethodPost, shipment+"/dispatch", `{"carrier": "DHL"}`, nil, "Prefer", wait); status != http.StatusOK {
 		t.Fatalf("dispatching is answered with %d: %s", status, answer)
 	}
-	if status, answer = send(t, http.MethodPost, shipment+"/deliver", "", nil, "Prefer", "wait=5"); status != http.StatusOK {
+	if status, answer = send(t, http.MethodPost, shipment+"/deliver", "", nil, "Prefer", wait); status != http.StatusOK {
 		t.Fatalf("delivering is answered with %d: %s", status, answer)
 	}
 	await("delivered")
-	if status, answer = send(t, http.MethodPost, edge+"/v1/orders", bodies[1][1], nil, "Prefer", "wait=5"); status != http.StatusUnprocessableEntity || !strings.Contains(answer, "unknown_product") {
+	if status, answer = send(t, http.MethodPost, edge+"/v1/orders", bodies[1][1], nil, "Prefer", wait); status != http.StatusUnprocessableEntity || !strings.Contains(answer, "unknown_product") {
 		t.Errorf("the order of no product is answered with %d: %s", status, answer)
 	}
 	if _, answer = send(t, http.MethodGet, edge+"/openapi.json", "", nil); !strings.Contains(answer, `"/v1/orders"`) || !strings.Contains(answer, `"/v1/insights/sales"`) {
 		t.Errorf("the documentation leaves out what other services serve: %.200s", answer)
 	}
 	for _, query := range []string{"/v1/orders/" + placed.Resource.ID + "/mails", "/v1/stock/TEA-001", "/v1/payments/" + placed.Resource.ID, "/v1/insights/overview"} {
-		if status, answer = send(t, http.MethodGet, edge+query, "", nil); status != http.StatusOK {
-			t.Errorf("GET %s is answered with %d: %s", query, status, answer)
-		}
+		fleet.Wait(t, "there is "+query, func() string {
+			if status, answer = send(t, http.MethodGet, edge+query, "", nil); status != http.StatusOK {
+				return fmt.Sprint(status, " ", answer)
+			}
+			return ""
+		})
 	}
 }
 

@@ -34,7 +34,18 @@ func TestANewcomerPlacesAnOrderAsTheProcessSays(t *testing.T) {
 		t.Errorf("the curl is for %s, not for %s", curl[1], want)
 	}
 	c := f.Client("")
-	placed := c.Accept(t, http.StatusOK, http.MethodPost, orders, curl[2], "Prefer", "wait=5")
+	var placed fleet.Accepted
+	fleet.Wait(t, "ordering, too, knows the product by now", func() string {
+		a := c.Do(t, http.MethodPost, orders, curl[2], "Prefer", wait)
+		if a.Code() == "unknown_product" {
+			return a.String()
+		}
+		if a.Status != http.StatusOK {
+			t.Fatalf("the order is answered %s", a)
+		}
+		a.Decode(t, &placed)
+		return ""
+	})
 	if o := getOrder(t, c, placed.Resource.ID, placed.ConsistencyToken); o.Lines[0].SKU != "TEA-001" || o.Number == "" {
 		t.Errorf("the order is shown as %+v", o)
 	}
