@@ -62,10 +62,6 @@ func TestACommandDeliveredTenTimesHasOneEffectAndOneOutcome(t *testing.T) {
 	onBoth(t, fleet.Options{}, func(t *testing.T, f *fleet.Fleet) {
 		c := f.Client("")
 		token := c.Define(t, "TEA-001", 1299)
-		// Once the storefront shows the product it is on the topic, and those who price orders know it soon.
-		if a := c.Get(t, "/v1/products/TEA-001", "Consistency-Token", token, "Prefer", "wait=30"); a.Status != http.StatusOK {
-			t.Fatalf("the product is answered %s", a)
-		}
 		var sent []fleet.Sent
 		var records, changes []kafka.Record
 		add := func(to *[]kafka.Record, all bool, s fleet.Sent, command bus.Typed) {

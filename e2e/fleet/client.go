@@ -170,15 +170,6 @@ func (c *Client) Accept(t testing.TB, status int, method, path string, body any,
 	return &accepted
 }
 
-// Define defines a product at a price in euro cents, waits for the outcome and returns its
-// consistency token.
-func (c *Client) Define(t testing.TB, sku string, cents int64) (token string) {
-	t.Helper()
-	token = c.Accept(t, http.StatusOK, http.MethodPut, "/v1/products/"+sku, Product(cents), "Prefer", "wait=30").ConsistencyToken
-	c.fleet.defined.Store(sku, token)
-	return token
-}
-
 // Product is the body of a product at a price in euro cents.
 func Product(cents int64) catalog.Details {
 	return catalog.Details{Name: "Tea at " + money.Of(cents, "EUR").String(), Category: "tea", Price: money.Of(cents, "EUR")}

@@ -56,11 +56,6 @@ type Load struct {
 func (c *Client) StartLoad(t testing.TB, workers int) *Load {
 	t.Helper()
 	token := c.Define(t, LoadSKU, 1299)
-	// Once the storefront shows the product it is on the topic, and no outage keeps it from those
-	// who price orders; they wait for it for 2 s at the most.
-	if a := c.Get(t, "/v1/products/"+LoadSKU, "Consistency-Token", token, "Prefer", "wait=30"); a.Status != http.StatusOK {
-		t.Fatalf("the product of the load is answered %s", a)
-	}
 	l := &Load{client: c, token: token, run: uuid.NewString(), stop: make(chan struct{})}
 	for w := range workers {
 		l.done.Go(func() { l.work(w) })

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/api/catalog"
+	"github.com/orderlane/orderlane/pkg/money"
 )
 
 // Insist sends a command as a client does that must get through: whatever the platform goes
@@ -130,11 +131,45 @@ func (c *Client) AwaitMoney(t testing.TB, order, status string) *Money {
 	})
 }
 
-// Offer defines a product, whatever the platform goes through. Orders of it are decided by who
-// knows it.
-func (c *Client) Offer(t testing.TB, sku string, details catalog.Details) {
+// Define is Offer of a product at a price in euro cents.
+func (c *Client) Define(t testing.TB, sku string, cents int64) (token string) {
 	t.Helper()
-	c.fleet.defined.Store(sku, c.Succeed(t, http.MethodPut, "/v1/products/"+sku, details).ConsistencyToken)
+	return c.Offer(t, sku, Product(cents))
+}
+
+// Offer defines a product, whatever the platform goes through, waits until it can be ordered, and returns its consistency token.
+func (c *Client) Offer(t testing.TB, sku string, details catalog.Details) (token string) {
+	t.Helper()
+	token = c.Succeed(t, http.MethodPut, "/v1/products/"+sku, details).ConsistencyToken
+	c.fleet.defined.Store(sku, token)
+	c.awaitPriced(t, sku)
+	return token
+}
+
+// probes are how many orders ask in a real fleet whether a product is known. Chance says which of two instances is asked, so that one
+// of them is left out once in 128 times.
+const probes = 8
+
+// awaitPriced waits until those who price orders know a product. They wait for it themselves, but for 2 s at the most, and refuse the
+// order then. They are asked by orders at a total that none has: who knows the product refuses those as price_changed.
+func (c *Client) awaitPriced(t testing.TB, sku string) {
+	t.Helper()
+	probe := struct {
+		NewOrder
+		ExpectedTotal money.Amount `json:"expected_total"`
+	}{Order("c-1", sku, 1), money.Of(0, "EUR")}
+	n := probes
+	if c.fleet.Kind == Embedded {
+		n = 1
+	}
+	Wait(t, "orders of "+sku+" are priced", func() string {
+		for ; n > 0; n-- {
+			if a := c.Insist(t, http.MethodPost, "/v1/orders", probe); a.Code() != "price_changed" {
+				return a.String()
+			}
+		}
+		return ""
+	})
 }
 
 // Stocked offers a product and takes some of it in.
