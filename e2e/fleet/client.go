@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
 
 	"github.com/orderlane/orderlane/api/catalog"
 	"github.com/orderlane/orderlane/api/ordering"
@@ -129,14 +131,26 @@ func (c *Client) Try(ctx context.Context, method, path string, body any, header 
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: data}, nil
 }
 
-// Do is Try that fails the test when there is no answer.
+// Do is Try that fails the test when there is no answer. A command is sent again, with the same key, while the broker is taken for
+// away, which a second without an answer from it is enough for: a busy machine has those.
 func (c *Client) Do(t testing.TB, method, path string, body any, header ...string) *Answer {
 	t.Helper()
-	a, err := c.Try(t.Context(), method, path, body, header...)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+	if method != http.MethodGet && !slices.Contains(header, "Idempotency-Key") {
+		header = append(slices.Clone(header), "Idempotency-Key", uuid.NewString())
 	}
-	return a
+	var answer *Answer
+	Wait(t, method+" "+path+" is answered", func() string {
+		a, err := c.Try(t.Context(), method, path, body, header...)
+		switch {
+		case err != nil:
+			t.Fatalf("%s %s: %v", method, path, err)
+		case a.Code() == "broker_unavailable":
+			return a.String()
+		}
+		answer = a
+		return ""
+	})
+	return answer
 }
 
 // Get is Do of a GET.
