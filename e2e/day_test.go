@@ -481,10 +481,16 @@ func (s *shopDay) isNotPaidAfterAll(t *testing.T) {
 		}
 		return "nothing"
 	})
-	a := s.c.Get(t, "/v1/orders?stuck=true&limit=200")
-	if !strings.Contains(string(a.Body), id) {
-		t.Errorf("it is not among what is stuck: %s", a)
-	}
+	fleet.Wait(t, "it is among what is stuck", func() string {
+		a, err := s.c.Try(context.Background(), http.MethodGet, "/v1/orders?stuck=true&limit=200", nil)
+		switch {
+		case err != nil:
+			return err.Error()
+		case !strings.Contains(string(a.Body), id):
+			return a.String()
+		}
+		return ""
+	})
 }
 
 func (s *shopDay) isRefusedByRule(t *testing.T) {

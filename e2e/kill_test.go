@@ -29,7 +29,7 @@ func TestAProcessKilledUnderLoadLosesAndDoublesNothing(t *testing.T) {
 			t.Run(k.point, func(t *testing.T) {
 				p := f.Process(k.process)
 				p.Stop()
-				p.Start(fmt.Sprintf("ORDERLANE_FAILPOINT=%s:%d", k.point, 20))
+				p.Launch(fmt.Sprintf("ORDERLANE_FAILPOINT=%s:%d", k.point, 20)) // it may die before it is seen ready
 				if code := p.Exited(fleet.Patience); code != -1 {
 					t.Errorf("it exits with %d, and was to be killed", code)
 				}

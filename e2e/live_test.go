@@ -116,6 +116,7 @@ func (s *follower) connect() {
 	}
 	if s.token != "" {
 		r.Header.Set("Consistency-Token", s.token)
+		r.Header.Set("Prefer", wait)
 	}
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
 	if err != nil {

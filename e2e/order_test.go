@@ -110,12 +110,11 @@ func followsTheLocation(t *testing.T, c *fleet.Client) {
 		t.Errorf("a command that is accepted tells of a version: %s", a)
 	}
 	// Known at once: the status of a command that is on its way is waited for.
-	s, err := c.Status(t.Context(), placed.CommandID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.Status != "accepted" && s.Status != "succeeded" {
-		t.Errorf("the command is %s", s.Status)
+	var s fleet.CommandShown
+	known := c.Get(t, location, "Prefer", wait)
+	known.Decode(t, &s)
+	if known.Status != http.StatusOK || s.Status != "accepted" && s.Status != "succeeded" {
+		t.Errorf("the command's status is answered %s", known)
 	}
 	done := c.AwaitStatus(t, placed.CommandID, "succeeded")
 	o := getOrder(t, c, placed.Resource.ID, done.ConsistencyToken)

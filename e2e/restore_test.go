@@ -56,10 +56,13 @@ func TestADatabaseIsRestoredToAnEarlierPoint(t *testing.T) {
 		command := "orderlane epochs begin " + service
 		fleet.Wait(t, "readiness names the command "+command, func() string {
 			_, body, err := p.Ready()
-			if err != nil || strings.Contains(body, command) && strings.Contains(body, "restored to an earlier point") {
-				return ""
+			switch {
+			case err != nil:
+				return err.Error()
+			case !strings.Contains(body, command) || !strings.Contains(body, "restored to an earlier point"):
+				return body
 			}
-			return body
+			return ""
 		})
 		if !strings.Contains(p.Log(), command) {
 			t.Errorf("the log does not name the command %s", command)
@@ -105,9 +108,12 @@ func TestADatabaseIsRestoredToAnEarlierPoint(t *testing.T) {
 				t.Errorf("the order that goes to %s is shown as %+v", street, shown)
 			}
 		}
-		if a := c.Get(t, "/v1/products/TEA-001"); !strings.Contains(string(a.Body), "1299") {
-			t.Errorf("the product is shown as %s", a)
-		}
+		fleet.Wait(t, "the product is shown as the catalogue's log says", func() string {
+			if a := c.Get(t, "/v1/products/TEA-001"); !strings.Contains(string(a.Body), "1299") {
+				return a.String()
+			}
+			return ""
+		})
 	}
 	check()
 	if listed := f.Operate("epochs", "list"); strings.Contains(listed, "restored to an earlier point") {

@@ -118,7 +118,7 @@ func TestAnEmptyDirectoryIsServedAtOnce(t *testing.T) {
 	b := start(t, Options{Dir: t.TempDir(), Topics: topics})
 	took := time.Since(began)
 	t.Logf("started in %v", took)
-	if took > 500*time.Millisecond { // some 30 ms alone; the bound leaves room for a busy machine
+	if took > 10*time.Second { // some 30 ms alone; a busy machine takes longer, and who waits for the first maintenance a minute
 		t.Errorf("it took %v", took)
 	}
 	c, _ := client(t, b.Addr())

@@ -76,6 +76,7 @@ func TestWorkInFlightEndsBeforeTheSubscriberCloses(t *testing.T) {
 	_, cfg := fakeBroker(t)
 	topic := newTopic(t, cfg, 1)
 	fill(t, cfg, topic, 10, 20)
+	cfg.RebalanceTimeout = patience // which bounds the drain time
 	s := subscriber(t, SubscriberConfig{Config: cfg, Group: topic})
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), ctxKey{}, "kept"))
 	messages, err := s.Subscribe(ctx, topic)
@@ -211,6 +212,7 @@ func TestAStaticMemberComesBackToItsPartitionsWithoutARebalance(t *testing.T) {
 	member := func(instance string) (*Subscriber, *logged) {
 		own := cfg
 		own.InstanceID = instance
+		own.SessionTimeout = time.Minute // nobody is to be given up while it is away
 		log := new(logged)
 		s, err := NewSubscriber(SubscriberConfig{Config: own, Group: topic, Logger: slog.New(slog.NewTextHandler(log, nil))})
 		check(t, err)

@@ -137,8 +137,11 @@ func TestByTurnHandsOutAWindowAndNoMore(t *testing.T) {
 		t.Errorf("%d handlers run with a window of 32", n)
 	}
 	close(let)
-	eventually(t, "all messages", func() bool { return s.Stats()[0].Next == 300 })
-	if stats := s.Stats()[0]; stats.InFlight != 0 || stats.Done != 300 {
+	eventually(t, "all messages", func() bool {
+		stats := s.Stats()[0]
+		return stats.Next == 300 && stats.InFlight == 0
+	})
+	if stats := s.Stats()[0]; stats.Done != 300 {
 		t.Errorf("stats at the end: %+v", stats)
 	}
 	check(t, s.Close())

@@ -99,7 +99,7 @@ func TestAFencedProducerLearnsOfItAtOnce(t *testing.T) {
 	if err := old.Publish(t.Context(), numbered(topic, 1, 0, 1)); !errors.Is(err, ErrFenced) {
 		t.Errorf("error %v", err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("it took %v to learn of it", took)
 	}
 }

@@ -46,12 +46,12 @@ func TestABrokerThatIsStoppedAndStartedAgain(t *testing.T) {
 	awaitAway(t, w.outlet)
 	t.Logf("after %s the broker is known to be away", time.Since(stopped))
 	var longest time.Duration
-	for range 20 {
+	for range 5 { // few: the first one is kept for publishWait, and the broker is to be back before
 		a, took := w.timed(ada)
 		wantUnavailable(t, a)
 		longest = max(longest, took)
 	}
-	if longest > 5*awayWait { // the machine may be busy
+	if longest > publishWait/2 { // awayWait, or more on a busy machine; not publishWait, as while the broker is there
 		t.Errorf("a client was kept for %s", longest)
 	}
 	if broker, err = embedded.Start(t.Context(), options); err != nil {

@@ -384,10 +384,10 @@ func TestAMailServerThatHangsIsLeft(t *testing.T) {
 		wantFault(t, what, c.send(t.Context(), "a", aMessage(t, "Hello")), api.ReasonUnreachable, fault.Retry)
 	}
 	release := make(chan struct{})
-	s := &smtpServer{onData: func() error { <-release; return nil }}
-	s.serve(t, tlsNone, "")
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	s := &smtpServer{onData: func() error { cancel(); <-release; return nil }}
+	s.serve(t, tlsNone, "")
 	wantFault(t, "with the mail in its hands", s.client(tlsNone).send(ctx, "a", aMessage(t, "Hello")), api.ReasonNoAnswer, fault.Retry)
 	close(release)
 }
