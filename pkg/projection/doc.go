@@ -43,10 +43,10 @@
 // # Builds
 //
 // A view is rebuilt beside the live one. Builds owns the builds of a version: each is a set of tables of
-// its own (orderview_orders_v5_b2), with checkpoints, broken keys and a consumer group of its own,
+// its own (orderview_orders_v6_b2), with checkpoints, broken keys and a consumer group of its own,
 // which every instance of the view takes part in. Views and queries know nothing of that: a view's
 // statements get the names of the build on their way to the store, and for queries the plain names
-// (orderview_orders_v5) are SQL views of the active build's tables.
+// (orderview_orders_v6) are SQL views of the active build's tables.
 //
 // A build that has come near the active one takes over: the active one's checkpoints are frozen, which no
 // step and no assignment can go against; the other one catches up with where they stand; and one

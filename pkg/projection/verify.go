@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -188,7 +189,17 @@ func (v *verifier) tidy(ctx context.Context) error {
 
 // scratchProjection folds into a store of its own.
 func (v *verifier) scratchProjection(ctx context.Context, s Store) (*Projection, error) {
-	return New(ctx, Options{View: v.Builds.o.View.Twin(), Store: s, Clock: v.Builds.o.Clock, Replay: v.Builds.o.Replay})
+	return New(ctx, Options{View: v.Builds.o.View.Twin(), Store: s, Clock: v.Builds.o.Clock, Replay: v.replay})
+}
+
+// replay reads topics again, without the records of keys that are not chosen: where a log was restored, keys are folded once more.
+func (v *verifier) replay(ctx context.Context, p kafka.Partition, from, to int64, fn func(kafka.Record) error) error {
+	return v.Builds.o.Replay(ctx, p, from, to, func(r kafka.Record) error {
+		if !begins(&r) && !v.chosen(text(r.Key)) {
+			return nil
+		}
+		return fn(r)
+	})
 }
 
 // unheard is a generation of nobody.
@@ -271,7 +282,7 @@ func (v *verifier) fold(ctx context.Context, p *Projection, s *recorder, part ka
 	if len(recs) == 0 {
 		return nil
 	}
-	s.topic, s.keys = part.Topic, make(map[string]bool, len(recs))
+	s.topic, s.keys = part.Topic, maps.Clone(v.keys) // where a log was restored, others than these records' are folded once more
 	for i := range recs {
 		s.keys[text(recs[i].Key)] = true
 	}

@@ -17,7 +17,7 @@ import (
 type recorder struct {
 	Store
 	topic   string
-	keys    map[string]bool // of the records that are folded
+	keys    map[string]bool // of records that are folded
 	mu      sync.Mutex
 	written map[string]map[string]bool // table to topics
 	keyed   map[string]map[string]bool // table to text columns: whether all rows have a record's key there
@@ -237,7 +237,7 @@ func (t *comparedTable) diff(live, fresh [][]value) (found []Difference) {
 		}
 		for i := t.keys; i < len(row); i++ {
 			if !row[i].same(want[i], t.columns[i].kind) {
-				tell(row, t.columns[i].name, t.show(row[i]), t.show(want[i]))
+				tell(want, t.columns[i].name, t.show(row[i]), t.show(want[i]))
 			}
 		}
 	}

@@ -107,6 +107,26 @@ func TestASampleIsAShareOfTheKeysAndAnotherOneEachTime(t *testing.T) {
 	}
 }
 
+// TestASampleIsComparedAfterALogWasRestored: what the log has lost is folded once more then, of the chosen keys only.
+func TestASampleIsComparedAfterALogWasRestored(t *testing.T) {
+	w := newTopics()
+	h := newHistory(w, 0)
+	for i := range 1200 {
+		h.event(fmt.Sprint("order-", i%400), "1")
+	}
+	p := newProcess(t, w, newMemStore(t), 1)
+	h.restore(1100)
+	for i := range 700 {
+		h.event(fmt.Sprint("order-", i%400), "1")
+	}
+	p.until(t, "1 active")
+	v, err := p.Verify(t.Context(), projection.VerifyOptions{Sample: 0.1, Seed: 3}, nil)
+	must(t, err)
+	if v.Keys < 15 || v.Keys > 75 || v.Rows != 2*v.Keys || found(v) != "" {
+		t.Fatalf("%+v", v)
+	}
+}
+
 func TestVerificationTellsNoDifferenceWhileRecordsComeIn(t *testing.T) {
 	onEachStore(t, func(t *testing.T, open func() projection.Store) {
 		g := &groups{w: newTopics(), members: make(map[string][]*projection.Projection)}

@@ -207,7 +207,7 @@ func forgetAndRefold(t *testing.T, w *world) {
 			t.Fatal(err)
 		}
 	}
-	// Where an event was that a log has lost, there may be one of another stream now.
+	// The slot of an event that its log has lost may have another stream's now.
 	exec("UPDATE "+historyTable+" SET stream = 'order-another' WHERE stream = $1 AND version = 2", "order-"+orderID(1))
 	for _, r := range keys {
 		if err := w.Store.Update(t.Context(), func(tx projection.Tx) error { return newView(0).Forget(t.Context(), tx, r.Topic, string(r.Key)) }); err != nil {

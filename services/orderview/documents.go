@@ -14,7 +14,7 @@ type document struct {
 		// PersonalDue is the last version that came with something personal: until that has
 		// arrived too, the order is not shown as of that version.
 		PersonalDue int64 `json:"personal_due"`
-		// Events is where the history has the stream's events. So has every document.
+		// Events are the slots of the stream's events in the history, as in all documents of what belongs to orders.
 		Events []int64 `json:"events"`
 	} `json:"kept"`
 }

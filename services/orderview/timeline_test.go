@@ -302,3 +302,40 @@ func TestATimelineHoldsEachEventOnceWhateverTheOrderOfArrival(t *testing.T) {
 		}
 	})
 }
+
+// TestTheHistoryOfWhatCannotBeReadIsMended: neither does a document that is damaged keep a stream from being folded anew, nor is one
+// unreadable that tells of a zero byte, which PostgreSQL has no JSON with.
+func TestTheHistoryOfWhatCannotBeReadIsMended(t *testing.T) {
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldIn(t, open(t))
+			w.Fold(w.story(1)...)
+			w.Fold(w.of(payments.Service, payments.Category+"-"+orderID(2), 1, payments.TypePaymentDeclined, map[string]any{
+				"order_id": orderID(2), "version": 1, "status": payments.StatusDeclined, "code": "odd \x00",
+			}), w.placed(2, "c-ada"))
+			read := func(n int) string {
+				return strings.Join(w.told(w.api.Get(staff, "/v1/orders/"+orderID(n)+"/timeline")), "\n")
+			}
+			want := read(1)
+			if got := read(2); strings.Count(got, "\n") != 1 {
+				t.Errorf("of a payment with a zero byte: %s", got)
+			}
+			for table, stream := range map[string]string{ordersTable: orderCategory, paymentsTable: payments.Category} {
+				stream += "-" + orderID(1)
+				err := w.Store.Update(t.Context(), func(tx projection.Tx) error {
+					_, err := tx.Exec(t.Context(), "UPDATE "+table+" SET doc = '{' WHERE key = $1", stream)
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := w.Projection.Repair(t.Context(), stream); err != nil {
+					t.Error(err)
+				}
+			}
+			if got := read(1); got != want {
+				t.Errorf("folded anew:\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}

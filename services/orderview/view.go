@@ -229,19 +229,18 @@ type placedOrders struct {
 // Forget implements projection.Held.
 func (p placedOrders) Forget(ctx context.Context, tx projection.Tx, stream string) error {
 	order, _, err := p.Get(ctx, tx, stream)
-	if err != nil || order == "" {
+	if err != nil {
 		return err
 	}
 	var d document
-	if err := bus.Decode([]byte(order), &d); err != nil {
-		return fmt.Errorf("orderview: read %s: %w", stream, err)
-	}
-	for i := range d.Lines {
-		if _, err := tx.Exec(ctx, "DELETE FROM "+linesTable+" WHERE sku = $1 AND placed_at = $2 AND key = $3",
-			d.Lines[i].SKU, d.PlacedAt.UnixMicro(), stream); err != nil {
-			return err
+	if bus.Decode([]byte(order), &d) == nil {
+		for i := range d.Lines {
+			if _, err := tx.Exec(ctx, "DELETE FROM "+linesTable+" WHERE sku = $1 AND placed_at = $2 AND key = $3",
+				d.Lines[i].SKU, d.PlacedAt.UnixMicro(), stream); err != nil {
+				return err
+			}
 		}
-	}
+	} // else the lines are written again as they were, since an order has the same ones for ever
 	return p.remembered.Forget(ctx, tx, stream)
 }
 
@@ -254,9 +253,9 @@ func foldInto[T any, D recalled[T]](v *view, docs *projection.Documents[T], r *p
 	return remember[T, D](v, docs, r, change)
 }
 
-// remember keeps an event, and notes where in the document that it changes.
+// remember keeps an event, and lists it in the document that it changes.
 func remember[T any, D recalled[T]](v *view, docs *projection.Documents[T], r *projection.Record, change func(*T) error) error {
-	place, err := v.history.keep(r)
+	slot, err := v.history.keep(r)
 	if err != nil {
 		return err
 	}
@@ -267,7 +266,7 @@ func remember[T any, D recalled[T]](v *view, docs *projection.Documents[T], r *p
 				return err
 			}
 		}
-		*D(doc).events() = append(events, place)
+		*D(doc).events() = append(events, slot)
 		return nil
 	})
 	return nil
