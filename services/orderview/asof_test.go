@@ -200,15 +200,8 @@ func forgetAndRefold(t *testing.T, w *world) {
 			keys = append(keys, r)
 		}
 	}
-	exec := func(sql string, args ...any) {
-		t.Helper()
-		err := w.Store.Update(t.Context(), func(tx projection.Tx) error { _, err := tx.Exec(t.Context(), sql, args...); return err })
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	// The slot of an event that its log has lost may have another stream's now.
-	exec("UPDATE "+historyTable+" SET stream = 'order-another' WHERE stream = $1 AND version = 2", "order-"+orderID(1))
+	w.exec("UPDATE "+historyTable+" SET stream = 'order-another' WHERE stream = $1 AND version = 2", "order-"+orderID(1))
 	for _, r := range keys {
 		if err := w.Store.Update(t.Context(), func(tx projection.Tx) error { return newView(0).Forget(t.Context(), tx, r.Topic, string(r.Key)) }); err != nil {
 			t.Fatal(err)

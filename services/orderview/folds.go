@@ -184,9 +184,6 @@ func returnFold(r *projection.Record) (func(*goodsBack) error, error) {
 	return nil, nil
 }
 
-// mailFold is what an event of notifications changes in an order's mails: they are told of in its history only.
-func mailFold(*projection.Record) (func(*mails) error, error) { return nil, nil }
-
 // discountFold is what an event of ordering changes in a discount code.
 func discountFold(r *projection.Record) (func(*discount) error, error) {
 	switch r.Type {

@@ -99,11 +99,14 @@ type recalled[T any] interface {
 }
 
 // remembered are documents whose streams have a history. It is a projection.Held.
-type remembered[T any, D recalled[T]] struct{ *projection.Documents[T] }
+type remembered[T any, D recalled[T]] struct {
+	*projection.Documents[T]
+	forget func(ctx context.Context, tx projection.Tx, stream string, doc *T) error // deletes what else there is of a document; may be nil
+}
 
 // Forget implements projection.Held. It deletes the events that the document lists, where they are still this stream's: after
-// a log was restored, a slot may have another's. What is not listed is shown nowhere, and a rebuild is without it; nor
-// is what a document lists that can't be read, most of which is written again when the stream is folded anew.
+// a log was restored, a slot may have another's. What is not listed is shown nowhere, and a rebuild is without it. Of a document that
+// can't be read the rows beside it stay: most of them are written again, as they were, when the stream is folded anew.
 func (m remembered[T, D]) Forget(ctx context.Context, tx projection.Tx, stream string) error {
 	text, _, err := m.Get(ctx, tx, stream)
 	if err != nil {
@@ -119,6 +122,11 @@ func (m remembered[T, D]) Forget(ctx context.Context, tx projection.Tx, stream s
 			}
 			del.WriteString(")")
 			if _, err := tx.Exec(ctx, del.String(), del.Args...); err != nil {
+				return err
+			}
+		}
+		if m.forget != nil {
+			if err := m.forget(ctx, tx, stream, &doc); err != nil {
 				return err
 			}
 		}

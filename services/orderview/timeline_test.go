@@ -322,13 +322,7 @@ func TestTheHistoryOfWhatCannotBeReadIsMended(t *testing.T) {
 			}
 			for table, stream := range map[string]string{ordersTable: orderCategory, paymentsTable: payments.Category} {
 				stream += "-" + orderID(1)
-				err := w.Store.Update(t.Context(), func(tx projection.Tx) error {
-					_, err := tx.Exec(t.Context(), "UPDATE "+table+" SET doc = '{' WHERE key = $1", stream)
-					return err
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
+				w.exec("UPDATE "+table+" SET doc = '{' WHERE key = $1", stream)
 				if err := w.Projection.Repair(t.Context(), stream); err != nil {
 					t.Error(err)
 				}

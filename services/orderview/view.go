@@ -90,12 +90,12 @@ func newView(keep time.Duration) *view {
 	}
 	v.history = newHistory()
 	v.streams = projection.Streams{
-		orderCategory:             placedOrders{remembered[document, *document]{v.orders}},
-		payments.Category:         remembered[payment, *payment]{v.payments},
-		fulfilment.Category:       remembered[process, *process]{v.fulfilments},
-		shipping.CategoryShipment: remembered[shipment, *shipment]{v.shipments},
-		shipping.CategoryReturn:   remembered[goodsBack, *goodsBack]{v.returns},
-		notifications.Category:    remembered[mails, *mails]{v.mails},
+		orderCategory:             remembered[document, *document]{v.orders, forgetLines},
+		payments.Category:         remembered[payment, *payment]{Documents: v.payments},
+		fulfilment.Category:       remembered[process, *process]{Documents: v.fulfilments},
+		shipping.CategoryShipment: remembered[shipment, *shipment]{Documents: v.shipments},
+		shipping.CategoryReturn:   remembered[goodsBack, *goodsBack]{Documents: v.returns},
+		notifications.Category:    remembered[mails, *mails]{Documents: v.mails},
 		ordering.CategoryDiscount: v.discounts,
 	}
 	v.Parts = append(projection.Parts{v.orders, v.lines, v.personal, v.commands}, v.related.parts()...)
@@ -178,7 +178,7 @@ func (v *view) Fold(r *projection.Record) error {
 	return nil
 }
 
-// foldStream folds an event into the document of its stream, and keeps it for the order's history.
+// foldStream folds an event into the document of its stream, and keeps it if it is part of an order's history.
 func (v *view) foldStream(r *projection.Record) error {
 	switch bus.ResourceOf(r.Key).Type {
 	case orderCategory:
@@ -192,7 +192,7 @@ func (v *view) foldStream(r *projection.Record) error {
 	case shipping.CategoryReturn:
 		return foldInto(v, v.returns, r, returnFold)
 	case notifications.Category:
-		return foldInto(v, v.mails, r, mailFold)
+		return remember(v, v.mails, r, nil) // they are told of in the history only
 	case ordering.CategoryDiscount:
 		change, err := discountFold(r)
 		if err == nil {
@@ -221,27 +221,15 @@ func (v *view) foldOrder(r *projection.Record) error {
 	return remember(v, v.orders, r, change)
 }
 
-// placedOrders are the orders, with their lines beside them.
-type placedOrders struct {
-	remembered[document, *document]
-}
-
-// Forget implements projection.Held.
-func (p placedOrders) Forget(ctx context.Context, tx projection.Tx, stream string) error {
-	order, _, err := p.Get(ctx, tx, stream)
-	if err != nil {
-		return err
-	}
-	var d document
-	if bus.Decode([]byte(order), &d) == nil {
-		for i := range d.Lines {
-			if _, err := tx.Exec(ctx, "DELETE FROM "+linesTable+" WHERE sku = $1 AND placed_at = $2 AND key = $3",
-				d.Lines[i].SKU, d.PlacedAt.UnixMicro(), stream); err != nil {
-				return err
-			}
+// forgetLines deletes the lines of an order.
+func forgetLines(ctx context.Context, tx projection.Tx, stream string, d *document) error {
+	for i := range d.Lines {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+linesTable+" WHERE sku = $1 AND placed_at = $2 AND key = $3",
+			d.Lines[i].SKU, d.PlacedAt.UnixMicro(), stream); err != nil {
+			return err
 		}
-	} // else the lines are written again as they were, since an order has the same ones for ever
-	return p.remembered.Forget(ctx, tx, stream)
+	}
+	return nil
 }
 
 // foldInto folds an event into a collection.

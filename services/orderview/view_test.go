@@ -17,6 +17,7 @@ import (
 	"github.com/orderlane/orderlane/pkg/fault"
 	"github.com/orderlane/orderlane/pkg/httpapi"
 	"github.com/orderlane/orderlane/pkg/kafka"
+	"github.com/orderlane/orderlane/pkg/projection"
 	"github.com/orderlane/orderlane/pkg/service/servicetest"
 )
 
@@ -40,6 +41,15 @@ func newWorld(t testing.TB) *world {
 	w := &world{View: servicetest.NewView(t, newView(0)), api: servicetest.NewAPI(t), t: t}
 	newQueries(w.Reader, later).register(w.api.API)
 	return w
+}
+
+// exec changes what the view holds.
+func (w *world) exec(sql string, args ...any) {
+	w.t.Helper()
+	err := w.Store.Update(w.t.Context(), func(tx projection.Tx) error { _, err := tx.Exec(w.t.Context(), sql, args...); return err })
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // later is when the view is asked.
