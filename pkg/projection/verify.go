@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -126,7 +125,7 @@ func (v *verifier) run(ctx context.Context) (err error) {
 		return fmt.Errorf("projection: open a scratch store: %w", err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	v.scratch = newRecorder(store)
+	v.scratch = newRecorder(store, v.keys)
 	if v.fresh, err = v.scratchProjection(ctx, v.scratch); err != nil {
 		return err
 	}
@@ -195,12 +194,15 @@ func (v *verifier) scratchProjection(ctx context.Context, s Store) (*Projection,
 // replay reads topics again, without the records of keys that are not chosen: where a log was restored, keys are folded once more.
 func (v *verifier) replay(ctx context.Context, p kafka.Partition, from, to int64, fn func(kafka.Record) error) error {
 	return v.Builds.o.Replay(ctx, p, from, to, func(r kafka.Record) error {
-		if !begins(&r) && !v.chosen(text(r.Key)) {
+		if !v.folds(&r) {
 			return nil
 		}
 		return fn(r)
 	})
 }
+
+// folds says whether a record is folded anew.
+func (v *verifier) folds(r *kafka.Record) bool { return begins(r) || v.chosen(text(r.Key)) }
 
 // unheard is a generation of nobody.
 type unheard struct{}
@@ -258,7 +260,7 @@ func (v *verifier) readTo(ctx context.Context, target map[kafka.Partition]int64)
 			if err := v.paced.wait(ctx); err != nil {
 				return err
 			}
-			if !begins(&r) && !v.chosen(text(r.Key)) {
+			if !v.folds(&r) {
 				return nil
 			}
 			if recs = append(recs, r); len(recs) < verifyBatch {
@@ -282,7 +284,7 @@ func (v *verifier) fold(ctx context.Context, p *Projection, s *recorder, part ka
 	if len(recs) == 0 {
 		return nil
 	}
-	s.topic, s.keys = part.Topic, maps.Clone(v.keys) // where a log was restored, others than these records' are folded once more
+	s.topic, s.keys = part.Topic, make(map[string]bool, len(recs))
 	for i := range recs {
 		s.keys[text(recs[i].Key)] = true
 	}
@@ -317,7 +319,7 @@ func (v *verifier) probe(ctx context.Context) error {
 		return fmt.Errorf("projection: open a scratch store: %w", err)
 	}
 	defer store.Close()
-	s := newRecorder(store)
+	s := newRecorder(store, v.keys)
 	p, err := v.scratchProjection(ctx, s)
 	if err != nil {
 		return err

@@ -16,15 +16,16 @@ import (
 // keys.
 type recorder struct {
 	Store
+	sample  map[string]bool // keys: where a log was restored, others than those of the records at hand are folded once more
 	topic   string
-	keys    map[string]bool // of records that are folded
+	keys    map[string]bool // of the records that are folded
 	mu      sync.Mutex
 	written map[string]map[string]bool // table to topics
 	keyed   map[string]map[string]bool // table to text columns: whether all rows have a record's key there
 }
 
-func newRecorder(s Store) *recorder {
-	return &recorder{Store: s, written: make(map[string]map[string]bool), keyed: make(map[string]map[string]bool)}
+func newRecorder(s Store, sample map[string]bool) *recorder {
+	return &recorder{Store: s, sample: sample, written: make(map[string]map[string]bool), keyed: make(map[string]map[string]bool)}
 }
 
 // noteKeys looks for the keys of records in rows.
@@ -42,7 +43,7 @@ func (r *recorder) noteKeys(table Table, rows [][]any) {
 				break
 			}
 			key, _ := row[i].(string)
-			keyed[c.Name] = r.keys[key]
+			keyed[c.Name] = r.keys[key] || r.sample[key]
 		}
 	}
 }
