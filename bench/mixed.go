@@ -304,19 +304,17 @@ func (b *bench) projectMore(ctx context.Context, events int) (more, before proje
 		return more, before, err
 	}
 	messages := data.Messages()
-	for _, part := range []struct {
-		events int
-		went   *projected
-	}{{events, &before}, {scaleStep, &more}} {
-		b.say("scale: %s events more", thousands(float64(part.events)))
-		f, err := s.fillMix(ctx, messages, part.events)
+	for _, n := range []int{events, scaleStep} {
+		b.say("scale: %s events more", thousands(float64(n)))
+		f, err := s.fillMix(ctx, messages, n)
 		if err != nil {
 			return more, before, err
 		}
 		if f.orders == data.Options().Orders {
 			return more, before, errors.New("all orders have been placed before the end")
 		}
-		if *part.went, err = s.project(ctx, f); err != nil {
+		before = more
+		if more, err = s.project(ctx, f); err != nil {
 			return more, before, err
 		}
 		if err := s.proc.Stop(); err != nil {
